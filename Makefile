@@ -1,0 +1,68 @@
+# The front door. Everything is written inside this folder: .venv, .cache and the tools' own caches.
+
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+            $(shell $(p) -c 'import sys; print("$(p)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+endif
+T ?= tests
+BIN := .venv/bin
+PIP := PIP_CACHE_DIR=.cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+UV_COMPILE := .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+              --no-emit-index-url --no-emit-find-links --cache-dir .cache/uv/cache \
+              --custom-compile-command "make lock  (uv pip compile --universal --generate-hashes)" pyproject.toml
+export PATH := $(CURDIR)/.cache/bin:$(PATH)
+
+.PHONY: help run test check bench dev servers lock clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/runtime.stamp ## run the product on this machine
+	$(BIN)/shipper demo
+
+test: servers check ## install what tests need and run all of them; a subset: make test T=tests/contract
+	$(BIN)/python -m pytest $(T)
+
+check: .venv/dev.stamp ## format, lint, types and import rules; seconds
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev.stamp ## measure this machine
+	$(BIN)/python -m tests.bench
+
+dev: .venv/dev.stamp ## make .venv with every developer tool
+
+servers: .venv/dev.stamp ## get the real servers tests need into .cache
+	$(BIN)/python -m tests.servers
+
+lock: .venv/venv.stamp ## choose new versions: write both lock files again (add UP=--upgrade)
+	test -x .cache/uv/bin/uv || { $(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet uv; }
+	$(UV_COMPILE) $(UP) --extra build --output-file requirements.lock
+	$(UV_COMPILE) $(UP) --extra build --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## remove all that make wrote
+	rm -rf .venv .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp says what is installed; the second call finds it and installs nothing.
+.venv/venv.stamp:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed (make PYTHON=/path/to/python3.11)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is missing or older than Python 3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "error: $(PYTHON) has no venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "making .venv with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv .venv && touch $@
+
+.venv/runtime.stamp: .venv/venv.stamp requirements.lock pyproject.toml
+	@echo "installing what shipper needs (requirements.lock)"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable . && touch $@
+
+.venv/dev.stamp: .venv/venv.stamp requirements-dev.lock pyproject.toml
+	@echo "installing what tests and checks need (requirements-dev.lock)"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) --no-deps --no-build-isolation --editable . && touch $@ .venv/runtime.stamp

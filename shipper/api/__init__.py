@@ -1,0 +1,1 @@
+"""Answers over HTTP: the API, the page, health and metrics."""

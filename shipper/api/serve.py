@@ -1,0 +1,121 @@
+"""The whole process: store, pipeline and HTTP service in one event loop, stopped in the right order."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+
+from shipper.config import ApiSettings, Config
+from shipper.errors import ConfigError, ShipperError
+from shipper.pipeline.run import Pipeline
+from shipper.stores import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running process can be reached."""
+
+    #: "http://127.0.0.1:8080"; "" when the API is switched off.
+    http: str
+    #: Type and address of each source, in the order of the configuration.
+    sources: list[tuple[str, str]]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without hands on signals: they have one owner, the command."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+async def serve(config: Config, stopping: asyncio.Event, started: Callable[[Addresses], None]) -> None:
+    """Run sources, pipeline, store and HTTP service until `stopping` is set.
+
+    The store opens first and closes last; the HTTP service answers (not ready) while the pipeline drains. Raises
+    ShipperError for what a person can mend and TimeoutError when the drain took too long.
+    """
+    try:
+        await _serve(config, stopping, started)
+    except BaseExceptionGroup as group:
+        raise _first_cause(group) from None
+
+
+async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Addresses], None]) -> None:
+    web_socket = _bind(config.api) if config.api.enabled else None
+    async with contextlib.AsyncExitStack() as stack:
+        if web_socket is not None:
+            stack.callback(web_socket.close)
+        store = await stack.enter_async_context(config.store.build(config.cluster))
+        pipeline = Pipeline(config, store)
+        async with asyncio.TaskGroup() as roles:
+            server = None
+            if web_socket is not None:
+                reader = await stack.enter_async_context(config.store.reader(config.cluster))
+                server = _server(reader, pipeline)
+                roles.create_task(server.serve(sockets=[web_socket]))
+            http = _url(config.api, web_socket) if web_socket is not None else ""
+            try:
+                await pipeline.run(stopping, lambda: started(_addresses(http, config, pipeline)))
+            finally:
+                if server is not None:
+                    server.should_exit = True
+
+
+def _server(reader: Reader, pipeline: Pipeline) -> _Server:
+    from shipper.api.app import Status, build  # FastAPI takes 0.7 s to import: only where it is served
+
+    def status() -> Status:
+        trouble = pipeline.delivery.trouble
+        reason = f"the store is busy: {trouble}" if trouble else "" if pipeline.accepting else "not accepting"
+        return Status(ready=pipeline.accepting and trouble is None, reason=reason)
+
+    app = build(reader, status)
+    settings = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2, server_header=False
+    )
+    return _Server(settings)
+
+
+def _bind(settings: ApiSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"api: cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0).lower()} "
+            "(stop the other program or set api.port)"
+        ) from None
+    return listening
+
+
+def _url(settings: ApiSettings, listening: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listening.getsockname()[1]}"
+
+
+def _addresses(http: str, config: Config, pipeline: Pipeline) -> Addresses:
+    kinds = [str(getattr(settings, "type", "")) for settings in config.sources]
+    return Addresses(http, [(kind, str(source.address)) for kind, source in zip(kinds, pipeline.sources, strict=True)])
+
+
+def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what a person can act on among errors that came together, else the first one."""
+    leaves: list[BaseException] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        error = stack.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            stack += error.exceptions
+        else:
+            leaves.append(error)
+    bugs = [error for error in leaves if not isinstance(error, ShipperError | TimeoutError)]
+    return group if bugs else leaves[0]

@@ -1,0 +1,39 @@
+"""The command `shipper`: run the product, ask it, generate what it needs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from shipper import __version__
+from shipper.cli import ask, demo, generate, run
+from shipper.errors import ShipperError
+
+_EPILOG = """\
+examples:
+  shipper demo                            see the product live, with sample traffic
+  shipper run --config shipper.yaml       receive, store and answer
+  shipper request 6f1c2a9e                the whole story of one request
+  shipper search "timed out" --since 1h   records of the last hour
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done or found, 1 nothing found, 2 an error that the text explains."""
+    parser = argparse.ArgumentParser(
+        prog="shipper",
+        description="Centralised logging for a Mesos/Marathon cluster: every line searchable, and accounted for.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"shipper {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for part in (demo, run, ask, generate):
+        part.add_commands(commands)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.function(options))
+    except ShipperError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

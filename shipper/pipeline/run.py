@@ -1,0 +1,70 @@
+"""Wires sources, parsers, enrichers and the store together, and stops them in the right order."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from shipper.config import Config, component
+from shipper.parsers import chain
+from shipper.pipeline.buffer import Buffer
+from shipper.pipeline.deliver import Delivery
+from shipper.pipeline.intake import Intake, new_series
+from shipper.record import Record
+from shipper.sources import Source
+from shipper.stores import Store
+
+
+class Pipeline:
+    """Everything between the sources' sockets and the store, in one event loop."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._settings = config.pipeline
+        series = new_series()
+        self.sources: list[Source] = [settings.build() for settings in config.sources]
+        self.buffer = Buffer()
+        self.intake = Intake(
+            _reader(config),
+            [settings.build() for settings in config.enrichers],
+            self.buffer,
+            memory_bytes=config.pipeline.memory_bytes,
+            series=series,
+            host=socket.gethostname(),
+        )
+        self.delivery = Delivery(store, self.buffer, self.intake, config.pipeline, instance=series)
+        #: True while every source listens; false before and during a stop.
+        self.accepting = False
+
+    async def run(self, stopping: asyncio.Event, started: Callable[[], None]) -> None:
+        """Receive and deliver until `stopping` is set, then finish what was accepted.
+
+        `started` is called once when every source listens. Raises ConfigError when a source cannot listen, and
+        TimeoutError when the drain did not finish in time: what is not acknowledged then will be sent again.
+        """
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as delivering:
+            delivering.create_task(self.delivery.run())
+            try:
+                async with asyncio.TaskGroup() as receiving:
+                    await self._listen(receiving, stopping)
+                    self.accepting = True
+                    started()
+                    await stopping.wait()
+                    self.accepting = False
+                    limit.reschedule(loop.time() + self._settings.drain_seconds)
+            finally:
+                self.buffer.close()
+
+    async def _listen(self, receiving: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
+        for source in self.sources:
+            ready = asyncio.Event()
+            running = receiving.create_task(source.run(self.intake, stopping, ready))
+            listening = asyncio.ensure_future(ready.wait())
+            try:
+                await asyncio.wait((running, listening), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                listening.cancel()
+
+
+def _reader(config: Config) -> Callable[[Record], None]:
+    """Return the chain of the configured parsers."""
+    return chain([component("parsers", name).parse for name in config.parsers])

@@ -1,0 +1,140 @@
+"""A record's life in the process: `Received` (bytes of one read) → `Record` → `Outcome`; its id and its day.
+
+The id is `series-sequence`, both given by the host before its queue, so a record that is sent again meets its twin.
+The day comes from the host's receive time alone, never from what a parser or an enricher found, so the twin is in
+the same index.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+#: Memory that a record in flight costs beside its payload (fields, strings, objects), in bytes; measured, rounded up.
+RECORD_OVERHEAD = 2048
+
+
+class Fate(StrEnum):
+    """What became of one record. The first five are final; the last two mean not yet."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    MERGED = "merged"
+    DISCARDED = "discarded"
+    REJECTED = "rejected"
+    BUSY = "busy"
+    #: Busy because of its own index alone (closed, read-only): tried again only until a limit, then a dead letter.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A fate and, where it needs one, the reason in words."""
+
+    fate: Fate
+    reason: str = ""
+
+
+STORED = Outcome(Fate.STORED)
+DUPLICATE = Outcome(Fate.DUPLICATE)
+
+
+class Receipt:
+    """What a source waits for: `on_settled` is called once, when all of its `pending` records have a final fate."""
+
+    __slots__ = ("_on_settled", "pending")
+
+    def __init__(self, pending: int, on_settled: Callable[[], None] | None = None) -> None:
+        self.pending = pending
+        self._on_settled = on_settled
+
+    def settle(self, count: int = 1) -> None:
+        """Count `count` more records as settled."""
+        self.pending -= count
+        if self.pending == 0 and self._on_settled is not None:
+            self._on_settled()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one read of a source brought: payloads without their framing, not yet parsed."""
+
+    payloads: Sequence[bytes]
+    source: str
+    #: Who sent it, as far as the source knows ("127.0.0.1:39144"); "" when unknown.
+    peer: str
+    #: When the shipper read it: nanoseconds since 1970 (UTC).
+    received_at: int
+    receipt: Receipt
+
+
+class Record:
+    """One log entry on its way to a store. Parsers and enrichers fill it in; `body` is what is left to parse.
+
+    `fields` holds ECS names, flat and dotted ("log.level"), in UTC and as JSON values, ready to be serialised.
+    """
+
+    __slots__ = (
+        "body", "day", "fields", "host", "host_time", "payload", "receipt", "received_at", "rejection", "sequence",
+        "series", "twins",
+    )  # fmt: skip
+
+    def __init__(self, payload: bytes, received_at: int) -> None:
+        self.payload = payload
+        #: Nanoseconds since 1970 (UTC) at which the shipper read it.
+        self.received_at = received_at
+        self.body = ""
+        self.fields: dict[str, Any] = {}
+        #: Identity as stamped by the host; "" and 0 until somebody stamps it.
+        self.series = ""
+        self.sequence = 0
+        self.host = ""
+        #: RFC 3339 time at which the host read it, with the host's own offset; "" when no host stamped it.
+        self.host_time = ""
+        #: UTC day of host_time, "2026.11.22": names the index.
+        self.day = ""
+        #: Settled together with the record; `twins` are the receipts of the same record sent again meanwhile.
+        self.receipt: Receipt | None = None
+        self.twins: list[Receipt] | None = None
+        #: Set when it must not go to the store at all but to the dead letters: the reason, and why in words.
+        self.rejection: tuple[str, str] | None = None
+
+    @property
+    def id(self) -> str:
+        """`series-sequence`, fixed width so that ids sort and compress."""
+        return f"{self.series}-{self.sequence:010d}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it is counted with."""
+        return len(self.payload) + RECORD_OVERHEAD
+
+    @property
+    def original(self) -> str:
+        """The text as the host received it: what two deliveries of one record have in common, whatever parsed them."""
+        return str(self.fields.get("event.original", self.fields.get("message", "")))
+
+    def assume(self, what: str) -> None:
+        """Note in the record something that was not said but assumed ("year", "zone")."""
+        self.fields.setdefault("shipper.assumed", []).append(what)
+
+    def tag(self, tag: str) -> None:
+        """Add one of our own tags ("invalid_utf8", "truncated", "parser_bug")."""
+        self.fields.setdefault("tags", []).append(tag)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that no store would take as it is: kept aside, searchable, with its original bytes and the reason."""
+
+    id: str
+    day: str
+    series: str
+    sequence: int
+    host: str
+    #: Short, from a fixed set: "rejected", "refused", "id collision", "bug", "host time".
+    reason: str
+    #: The store's or the error's own words.
+    detail: str
+    payload: bytes
+    received_at: int

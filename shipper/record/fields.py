@@ -1,0 +1,79 @@
+"""The one table of fields: name, type, meaning. Names are ECS 9.4 unless they start with `shipper.`.
+
+Stores build their templates and columns from it; what is not in it goes to `labels`, which cannot break a mapping.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["keyword", "text", "date", "date_nanos", "long", "ip", "flattened", "unindexed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record: its dotted name, its type in a store and what it means."""
+
+    name: str
+    kind: Kind
+    meaning: str
+
+
+FIELDS: Final = (
+    Field(
+        "@timestamp", "date_nanos", "time the application wrote the record; the host's receive time when it said none"
+    ),
+    Field("message", "text", "the text for people, without syslog header or JSON envelope"),
+    Field("event.original", "unindexed", "the text as the host received it, only when it differs from message"),
+    Field("event.created", "date_nanos", "time the host read the record"),
+    Field("event.ingested", "date", "time the record was handed to the store"),
+    Field("event.sequence", "long", "number of the record in its series; a gap is a loss"),
+    Field("event.duration", "long", "duration in nanoseconds, when the record states one"),
+    Field("event.dataset", "keyword", "kind of log, when the record states one"),
+    Field("log.level", "keyword", "trace debug info notice warn error critical alert emergency"),
+    Field("log.logger", "keyword", "logger name from structured logs"),
+    Field("log.origin.file.name", "keyword", "source file of the log call"),
+    Field("log.origin.file.line", "long", "line of the log call"),
+    Field("log.origin.function", "keyword", "function of the log call"),
+    Field("log.syslog.facility.code", "long", "0 to 23"),
+    Field("log.syslog.severity.code", "long", "0 to 7"),
+    Field("log.syslog.appname", "keyword", "syslog APP-NAME or TAG"),
+    Field("log.syslog.procid", "keyword", "syslog PROCID, as sent"),
+    Field("log.syslog.msgid", "keyword", "syslog MSGID"),
+    Field("log.syslog.hostname", "keyword", "syslog HOSTNAME, as sent; anybody can write it"),
+    Field("log.syslog.structured_data", "flattened", "RFC 5424 structured data"),
+    Field("process.pid", "long", "process id, as the record states it"),
+    Field("process.thread.name", "keyword", "thread name from structured logs"),
+    Field("service.name", "keyword", "which app wrote it"),
+    Field("service.version", "keyword", "version of that app"),
+    Field("service.environment", "keyword", "prod, staging"),
+    Field("host.name", "keyword", "machine that the record was written on, as that machine's rsyslog stamped it"),
+    Field("container.id", "keyword", "container that wrote it, resolved on the host"),
+    Field("orchestrator.cluster.name", "keyword", "name of the Mesos cluster"),
+    Field("trace.id", "keyword", "W3C trace id, 32 hexadecimal digits"),
+    Field("span.id", "keyword", "W3C parent id, 16 hexadecimal digits"),
+    Field("transaction.id", "keyword", "transaction id, when the record states one"),
+    Field("http.request.id", "keyword", "request id: what correlates records across apps"),
+    Field("http.request.method", "keyword", "HTTP method"),
+    Field("http.response.status_code", "long", "HTTP status"),
+    Field("http.response.body.bytes", "long", "size of the answer's body"),
+    Field("url.path", "keyword", "path of the request"),
+    Field("url.query", "keyword", "query string of the request"),
+    Field("client.ip", "ip", "address of the client"),
+    Field("user.id", "keyword", "user id"),
+    Field("user_agent.original", "keyword", "user agent"),
+    Field("error.type", "keyword", "class of the exception"),
+    Field("error.message", "text", "text of the exception"),
+    Field("error.stack_trace", "text", "stack trace, one record"),
+    Field("labels", "flattened", "every other key of a structured record"),
+    Field("tags", "keyword", "what happened on the way: invalid_utf8, truncated, json_invalid, parser_bug"),
+    Field("ecs.version", "keyword", "version of the field names"),
+    Field("shipper.series", "keyword", "series of the record: one start of rsyslogd, one class of importance"),
+    Field("shipper.received_at", "date", "time the shipper read the record"),
+    Field("shipper.assumed", "keyword", "what the record did not say and was assumed: year, zone, time"),
+    Field("shipper.original_base64", "unindexed", "original bytes in base64, only when they are not valid UTF-8"),
+    Field("shipper.input", "keyword", "how the host or the shipper got it: imuxsock, syslog_tcp"),
+    Field("shipper.peer", "keyword", "address that sent it, for records that no host of ours stamped"),
+)
+
+BY_NAME: Final = {field.name: field for field in FIELDS}
+ECS_VERSION: Final = "9.4.0"

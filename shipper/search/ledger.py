@@ -1,0 +1,95 @@
+"""Arithmetic of the ledger: which numbers of a series are settled, with what fate, and which are missing.
+
+Every shipper writes entries of its own; the truth is their union, so any number of shippers, in any order, after
+any restart, gives the same answer. A series starts at 1, so a missing beginning shows too.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Range = tuple[int, int]  # first and last number, both included
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run of settled numbers, as one shipper knows it. `id` names it in the store: writing it again replaces it."""
+
+    id: str
+    host: str
+    series: str
+    #: "stored", "rejected" (kept as a dead letter), "discarded:<reason>", "duplicate" (a count, not a range).
+    fate: str
+    first: int
+    last: int
+    #: How many records: last - first + 1, except for duplicates, which are counted each time they come.
+    count: int
+    #: Nanoseconds since 1970 (UTC) of the first and the latest record settled in it.
+    started_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesLedger:
+    """What is known of one series: how many numbers were settled how, and which never were."""
+
+    host: str
+    series: str
+    last: int
+    settled: dict[str, int]
+    duplicates: int
+    holes: tuple[Range, ...]
+    updated_at: int
+
+    @property
+    def missing(self) -> int:
+        """How many numbers between 1 and the last one seen were never settled."""
+        return sum(last - first + 1 for first, last in self.holes)
+
+
+def merge(ranges: Iterable[Range]) -> list[Range]:
+    """Join ranges that touch or overlap; sorted."""
+    merged: list[Range] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def holes(ranges: Sequence[Range], start: int = 1) -> list[Range]:
+    """Return the ranges missing between `start` and the last number of merged ranges."""
+    missing = []
+    for first, last in ranges:
+        if first > start:
+            missing.append((start, first - 1))
+        start = max(start, last + 1)
+    return missing
+
+
+def summarise(entries: Iterable[Entry]) -> list[SeriesLedger]:
+    """Put the entries of all shippers together: one line per host and series, sorted by host, then series."""
+    by_series: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        by_series.setdefault((entry.host, entry.series), []).append(entry)
+    return [_series(host, series, found) for (host, series), found in sorted(by_series.items())]
+
+
+def _series(host: str, series: str, entries: list[Entry]) -> SeriesLedger:
+    by_fate: dict[str, list[Range]] = {}
+    duplicates = 0
+    for entry in entries:
+        if entry.fate == "duplicate":
+            duplicates += entry.count
+        else:
+            by_fate.setdefault(entry.fate, []).append((entry.first, entry.last))
+    merged = merge(found for ranges in by_fate.values() for found in ranges)
+    return SeriesLedger(
+        host=host,
+        series=series,
+        last=merged[-1][1] if merged else 0,
+        settled={fate: sum(b - a + 1 for a, b in merge(ranges)) for fate, ranges in sorted(by_fate.items())},
+        duplicates=duplicates,
+        holes=tuple(holes(merged)),
+        updated_at=max(entry.updated_at for entry in entries),
+    )

@@ -1,0 +1,55 @@
+"""Where records are kept and searched. One file per store; one contract suite for all; the same answers from each.
+
+A file here has `Config` (its settings, with `build()` and `reader()`), `EXAMPLE` (those settings as a dict) and the
+class. `Reader` is what the API needs and never writes; `Store` is what the pipeline needs.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+from shipper.record import DeadLetter, Outcome, Record
+from shipper.search.ledger import Entry, Range
+from shipper.search.query import Page, Query
+
+
+class Reader(Protocol):
+    """Answers questions. Raises StoreBusy when the store cannot answer now, StoreRejected when it never will."""
+
+    async def __aenter__(self) -> Self:
+        """Open it; StoreUnusable when a person must act first."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+
+    async def search(self, query: Query) -> Page:
+        """Return the records that match, in order, at most `query.limit` of them."""
+
+    async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest dead letters: id, host, series, sequence, reason, detail, received_at, original."""
+
+    async def ledger(self, host: str | None = None) -> list[Entry]:
+        """Return all entries of all shippers, of one host or of all."""
+
+    async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
+        """Return which numbers of a range the store holds as records, merged; looks at `limit` records at most."""
+
+    async def healthy(self) -> str | None:
+        """Return None when it can be used now, else one line that says why not."""
+
+
+class Store(Reader, Protocol):
+    """Keeps records. The same record twice is kept once, whatever happened between the two."""
+
+    async def put(self, records: Sequence[Record]) -> list[Outcome]:
+        """Store a batch; one outcome per record, in order.
+
+        When it returns, what is STORED survives a crash of the store and of this process. StoreBusy: nothing is
+        known, call again with the same batch. StoreRejected: the request as a whole will never be taken.
+        A different record (other host time, host or original text) under a known id is REJECTED "id collision".
+        """
+
+    async def put_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters; the same one twice is kept once. StoreBusy: call again."""
+
+    async def put_ledger(self, entries: Sequence[Entry]) -> None:
+        """Write ledger entries, replacing those with the same id. StoreBusy: call again."""

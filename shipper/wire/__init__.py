@@ -1,0 +1,1 @@
+"""Bytes ⇄ frames. No sockets, no clocks: every rule of a protocol can be tested with bytes."""

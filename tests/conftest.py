@@ -1,0 +1,103 @@
+"""Fixtures for every test: real servers, real data, a short folder; and a last word on what was skipped."""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT, debian, elasticsearch
+from tests.servers.available import require, require_elasticsearch
+
+DATA = ROOT.parent / "shared" / "data"
+
+
+def pytest_configure() -> None:
+    """Let tests and what they start find the servers in .cache first."""
+    os.environ["PATH"] = debian.search_path()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line per reason for which tests were skipped."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)
+    if reasons:
+        terminalreporter.section("not tested here")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count} tests: {reason}")
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    """An empty folder with a short path (a Unix socket's has at most 108 bytes), removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="shipper-", dir="/tmp", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@pytest.fixture(scope="session")
+def rsyslogd() -> str:
+    """The path of rsyslogd; it has imuxsock, omrelp, mmsequence, impstats."""
+    return require("rsyslogd")
+
+
+@pytest.fixture(scope="session")
+def haproxy() -> str:
+    """The path of HAProxy."""
+    return require("haproxy")
+
+
+@pytest.fixture(scope="session")
+def nginx() -> str:
+    """The path of nginx; name every folder it writes to (`-p`, `-e`, *_temp_path) in the test."""
+    return require("nginx")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium; call it with --headless --no-sandbox and a --user-data-dir of the test's own."""
+    return require("chromium")
+
+
+def _elasticsearch(version: str) -> Iterator[str]:
+    require_elasticsearch(version)
+    with elasticsearch.running(version) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_8() -> Iterator[str]:
+    """The address of an Elasticsearch 8 all tests share: use index names of your own."""
+    yield from _elasticsearch("8.19.9")
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_9() -> Iterator[str]:
+    """The address of an Elasticsearch 9 all tests share: use index names of your own."""
+    yield from _elasticsearch("9.2.0")
+
+
+@pytest.fixture(scope="session", params=["elasticsearch_8", "elasticsearch_9"])
+def elasticsearch_url(request: pytest.FixtureRequest) -> str:
+    """The addresses of both, one after the other."""
+    return str(request.getfixturevalue(request.param))
+
+
+def _data(name: str) -> Path:
+    path = DATA / name
+    if not path.is_dir():
+        pytest.skip(f"no data folder ../shared/data/{name} beside this checkout")
+    return path
+
+
+@pytest.fixture(scope="session")
+def loghub() -> Path:
+    """The folder of real logs, which is not part of this repository."""
+    return _data("loghub")
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Path:
+    """The folder of hostile input, which is not part of this repository."""
+    return _data("hostile")

@@ -18,9 +18,9 @@ JKS_MAGIC, JKS_VERSION, JKS_TRUSTED = 0xFEEDFEED, 2, 2
 
 
 def lowest(at_least: int) -> Path | None:
-    """The home of the oldest Java that is new enough; None when there is none."""
-    fitting = [(version, home) for home, version in homes().items() if version >= at_least]
-    return min(fitting, default=(0, None), key=lambda pair: (pair[0], str(pair[1])))[1]
+    """The home of the oldest Java that is new enough, the machine's own before ours; None when there is none."""
+    fitting = [home for home, version in homes().items() if version >= at_least]
+    return min(fitting, default=None, key=lambda home: homes()[home])
 
 
 @cache

@@ -1,6 +1,7 @@
 """Fixtures for every test: real servers, real data, a short folder; and a last word on what was skipped."""
 
 import os
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ DATA = ROOT.parent / "shared" / "data"
 
 
 def pytest_configure() -> None:
-    """Let tests and what they start find the servers in .cache first."""
+    """Let tests and what they start find the servers in .cache first; a SIGTERM stops them as Ctrl-C does."""
     os.environ["PATH"] = debian.search_path()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -26,7 +28,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if reasons:
         terminalreporter.section("not tested here")
     for reason, count in reasons.most_common():
-        terminalreporter.line(f"{count} tests: {reason}")
+        terminalreporter.line(f"{count} x {reason}")
 
 
 @pytest.fixture

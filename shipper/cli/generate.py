@@ -1,0 +1,82 @@
+"""`shipper generate`: write what hosts need, or have the real program check it."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the commands of this file."""
+    parser = commands.add_parser(
+        "generate",
+        help="write what hosts need",
+        description="Write what hosts need; the same settings, the same bytes.",
+    )
+    programs = parser.add_subparsers(title="programs", metavar="PROGRAM", required=True, parser_class=_SettingsParser)
+    rsyslog = programs.add_parser(
+        "rsyslog", help="rsyslog on a host: its configuration and launcher", description="rsyslog on a host."
+    )
+    _add_out(rsyslog)
+    rsyslog.add_argument("--check", action="store_true", help="write nothing; rsyslogd -N1 says whether it is right")
+    rsyslog.set_defaults(function=_rsyslog)
+    docs = programs.add_parser("docs", help="docs/configuration.md", description="The page of every setting.")
+    _add_out(docs)
+    docs.set_defaults(function=_docs)
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="write below DIR (default: here)")
+
+
+class _SettingsParser(argparse.ArgumentParser):
+    """Has an option for each setting of its program, from the moment it is used: pydantic is slow to import."""
+
+    # argparse's own signature: what it is called with is not of our making.
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        if self.prog.endswith(" rsyslog"):
+            from shipper.generate.rsyslog import Settings
+
+            group = self.add_argument_group("settings")
+            for name, field in Settings.model_fields.items():
+                default = f" (default: {field.default})" if field.default != "" else ""
+                help_text = f"{field.description}{default}".replace("%", "%%")
+                option = f"--{name.replace('_', '-')}"
+                group.add_argument(option, dest=f"setting_{name}", metavar="VALUE", help=help_text)
+        return super().parse_known_args(args, namespace)
+
+
+def _rsyslog(options: argparse.Namespace) -> int:
+    from shipper.generate import rsyslog
+
+    given = {name.removeprefix("setting_"): value for name, value in vars(options).items() if name[:8] == "setting_"}
+    settings = rsyslog.read({name: value for name, value in given.items() if value is not None})
+    if not options.check:
+        return _write(rsyslog.generate(settings), options.out)
+    program = rsyslog.find()
+    refusal = f"rsyslogd {rsyslog.MISSING}" if program is None else rsyslog.check(settings, program)
+    if refusal is not None:
+        print(f"error: {refusal}", file=sys.stderr)
+        return 2
+    print(f"{program} accepts it")
+    return 0
+
+
+def _docs(options: argparse.Namespace) -> int:
+    from shipper.generate import configuration
+
+    return _write(configuration.generate(), options.out)
+
+
+def _write(files: Mapping[str, str], directory: Path) -> int:
+    from shipper.errors import ConfigError
+    from shipper.generate import write
+
+    try:
+        written = write(files, directory)
+    except OSError as error:
+        raise ConfigError(f"--out {directory}: cannot write {error.filename}: {error.strerror}") from None
+    for path in written:
+        print(path)
+    return 0

@@ -28,7 +28,7 @@ check: .venv/dev.stamp ## format, lint, types and import rules; seconds
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 bench: .venv/dev.stamp ## measure this machine
 	$(BIN)/python -m tests.bench

@@ -83,9 +83,9 @@ def generate(settings: Settings) -> dict[str, str]:
         values["local_host_name"] = "# localHostname is not set: records carry the name that the host has"
     else:
         values["local_host_name"] = f'localHostname="{checked.host_name}"  # records carry this name'
-    queues = "".join(_fill(_QUEUE, values | queue) for queue in _QUEUES)
+    sends = {queue: _fill(_SEND, values | {"queue": queue}) for queue in ("warning", "normal")}
     return {
-        "rsyslog/shipper.conf": _fill(_CONFIG, values) + queues + _OWN_MESSAGES,
+        "rsyslog/shipper.conf": _fill(_CONFIG, values | sends),
         "rsyslog/start": _fill(_START, values | {"missing": MISSING}),
     }
 
@@ -172,58 +172,19 @@ input(
 # Runs in the thread that reads, before any queue: a record that is sent twice carries the same stamp twice.
 # Each class of importance has a series, a queue and a connection of its own, so a hole belongs to one queue.
 # mmsequence, as a counter in a global variable gives a number twice when two inputs write at once.
+# The queues are the actions' own: with a queue of the ruleset, a stop while the shipper is away loses some records.
 ruleset(name="stamp" queue.type="Direct") {
   if $syslogseverity <= 4 then {                # warning and above
     set $!series = getenv("SHIPPER_SERIES") & "w";
     action(type="mmsequence" mode="instance" from="1" to="2147483647" var="$!sequence")
-    call warning
-  } else {
+@warning@
+  } else {                                      # the rest, of which much may come: it never pushes out a warning
     set $!series = getenv("SHIPPER_SERIES") & "n";
     action(type="mmsequence" mode="instance" from="1" to="2147483647" var="$!sequence")
-    call normal
+@normal@
   }
 }
-"""
 
-_QUEUES: Final = (
-    {"queue": "warning", "holds": "warning and above"},
-    {"queue": "normal", "holds": "the rest, so that much of it never pushes out a warning"},
-)
-
-_QUEUE: Final = r"""
-# Queue for @holds@.
-ruleset(
-  name="@queue@"
-  queue.type="LinkedList"
-  queue.filename="@queue@"  # makes it disk-assisted
-  queue.size="@queue_records@"
-  queue.timeoutEnqueue="0"                      # full: drop at once; the default holds every writer for 2 s
-  queue.highWatermark="200"                     # spool early: what is only in memory dies with kill -9
-  queue.lowWatermark="50"
-  queue.checkpointInterval="100"
-  queue.dequeueBatchSize="128"
-  queue.maxDiskSpace="@queue_disk_bytes@"
-  queue.maxFileSize="16m"
-  queue.saveOnShutdown="on"
-  queue.timeoutShutdown="5000"                  # how long a stop waits for a shipper that does not answer
-) {
-  action(
-    name="@queue@_relp"
-    type="omrelp"
-    target="@shipper_host@"
-    port="@shipper_port@"
-    template="record"
-    windowSize="@relp_window@"
-    conn.timeout="10"
-    timeout="90"                                # longer than the shipper ever holds back its answers
-    action.resumeRetryCount="-1"                # try for ever
-    action.resumeInterval="1"                   # the default of 30 s is how late a restart would make records
-    action.resumeIntervalMax="5"                # the pause grows with each failure, up to this
-  )                                             # no rebindInterval: closing a good session loses its window
-}
-"""
-
-_OWN_MESSAGES: Final = r"""
 # What rsyslogd itself has to say goes the same way, but for what is said again with every try while the shipper is
 # away (it can only arrive when that is over) and for a warning about the low marks, which are meant.
 if not ($msg contains [
@@ -232,6 +193,32 @@ if not ($msg contains [
   "high water mark is set quite low"
 ]) then call stamp
 """
+
+_SEND: Final = r"""    action(
+      name="@queue@"
+      type="omrelp"
+      target="@shipper_host@"
+      port="@shipper_port@"
+      template="record"
+      windowSize="@relp_window@"
+      conn.timeout="10"
+      timeout="90"                              # longer than the shipper ever holds back its answers
+      action.resumeRetryCount="-1"              # try for ever
+      action.resumeInterval="1"                 # the default of 30 s is how late a restart would make records
+      action.resumeIntervalMax="5"              # the pause grows with each failure, up to this
+      queue.type="LinkedList"
+      queue.filename="@queue@"  # makes it disk-assisted
+      queue.size="@queue_records@"
+      queue.timeoutEnqueue="0"                  # full: drop at once; the default holds every writer for 2 s
+      queue.highWatermark="200"                 # spool early: what is only in memory dies with kill -9
+      queue.lowWatermark="50"
+      queue.checkpointInterval="100"
+      queue.dequeueBatchSize="128"
+      queue.maxDiskSpace="@queue_disk_bytes@"
+      queue.maxFileSize="16m"
+      queue.saveOnShutdown="on"
+      queue.timeoutShutdown="5000"              # how long a stop waits for a shipper that does not answer
+    )                                           # no rebindInterval: closing a good session loses its window"""
 
 _START: Final = r"""#!/bin/sh
 # Written by `shipper generate rsyslog`; change its settings, not this file.

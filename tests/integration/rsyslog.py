@@ -19,6 +19,8 @@ from tests.servers.process import Process
 class Rsyslogd:
     """One host's rsyslogd, in a directory of its own, sending to a shipper's port; stopped at the end of a `with`.
 
+    When the receiver runs in the test's own event loop, use `async with` and `asyncio.to_thread(host.stop)`: a stop
+    waits for the receiver.
     Each `start` is a new series. What was spooled to disk stays in `directory` from one start to the next.
     `settings` are those of `shipper.generate.rsyslog`; rsyslogd's own messages are off unless asked for, so that
     what comes out is what was written.
@@ -100,6 +102,17 @@ class Rsyslogd:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)  # in a thread: the receiver in this loop is to answer meanwhile
+
+    def close(self) -> None:
+        """Stop it if it runs."""
         if self.process is not None and self.process.running:
             self.process.signal(signal.SIGCONT)
             self.stop()

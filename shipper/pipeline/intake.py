@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from shipper import telemetry
 from shipper.enrichers import Enricher
 from shipper.pipeline.buffer import Buffer
-from shipper.record import Receipt, Received, Record, times
+from shipper.record import RECORD_OVERHEAD, Receipt, Received, Record, times
 from shipper.sources import Waiting
 
 _log = logging.getLogger(__name__)
@@ -61,38 +61,48 @@ class Intake:
     def submit(self, received: Received) -> None:
         """Take the payloads of one read; the receipt is settled when each has a final fate."""
         self._refresh_days(received.received_at)
+        in_flight, receipt, days = self._in_flight, received.receipt, self._days
         fresh: list[Record] = []
-        for payload in received.payloads:
-            record = self._record(payload, received)
+        for record in self._parse(received):
+            if record.day not in days:
+                self._place(record, received)
             key = (record.series, record.sequence)
-            first = self._in_flight.setdefault(key, record)
+            first = in_flight.setdefault(key, record)
             if first is not record:
-                if self._meet_twin(first, record, received.receipt):
+                if self._meet_twin(first, record, receipt):
                     continue
                 record.rejection = ("id collision", f"another record has the id {first.id} and is in flight")
-            record.receipt = received.receipt
-            self._held += record.size
+            record.receipt = receipt
             fresh.append(record)
         telemetry.RECORDS_RECEIVED.labels(received.source).inc(len(received.payloads))
         if fresh:
+            self._held += _memory(fresh)
             self.in_flight += len(fresh)
             self._buffer.put(fresh)
         self._publish()
 
     def settled(self, records: Sequence[Record]) -> int:
         """Free records with a final fate, settle their receipts and return how many twins they had."""
-        twins = 0
+        in_flight = self._in_flight
+        receipt, count, twins = None, 0, 0
         for record in records:
             key = (record.series, record.sequence)
-            if self._in_flight.get(key) is record:
-                del self._in_flight[key]
-            self._held -= record.size
+            if in_flight.get(key) is record:
+                del in_flight[key]
             if record.twins:
                 twins += len(record.twins)
                 for twin in record.twins:
                     twin.settle()
-            if record.receipt is not None:
-                record.receipt.settle()
+            # Records of one read follow each other: their receipt is settled once for all of them.
+            if record.receipt is receipt:
+                count += 1
+            else:
+                if receipt is not None:
+                    receipt.settle(count)
+                receipt, count = record.receipt, 1
+        if receipt is not None:
+            receipt.settle(count)
+        self._held -= _memory(records)
         self.in_flight -= len(records)
         self._publish()
         self._wake()
@@ -127,26 +137,30 @@ class Intake:
         telemetry.RECORDS_IN_FLIGHT.set(self.in_flight)
         telemetry.BYTES_HELD.set(self._held + self._partial)
 
-    def _record(self, payload: bytes, received: Received) -> Record:
-        record = Record(payload, received.received_at)
-        try:
-            self._read(record)
-            for enrich in self._enrich:
-                enrich(record)
-        except Exception as bug:  # noqa: BLE001  the fence: one poison record must not stop every shipper it reaches
-            _make_plain(record, bug)
-        if not record.series:
-            self._stamp_own(record, received)
-        elif record.day not in self._days:
-            read_at = times.from_ns(record.received_at)
-            record.rejection = ("host time", f"the host's clock says {record.host_time}, ours {read_at}")
-            record.day = times.day(read_at)
-        return record
+    def _parse(self, received: Received) -> list[Record]:
+        """Parse and enrich, each record within its fence."""
+        read, enrich, received_at = self._read, self._enrich, received.received_at
+        records = []
+        for payload in received.payloads:
+            record = Record(payload, received_at)
+            try:
+                read(record)
+                for add in enrich:
+                    add(record)
+            except Exception as bug:  # noqa: BLE001  the fence: one poison record must not stop every shipper it reaches
+                _make_plain(record, bug)
+            records.append(record)
+        return records
 
-    def _stamp_own(self, record: Record, received: Received) -> None:
+    def _place(self, record: Record, received: Received) -> None:
+        """Give a day to a record whose host stamped none that we take, and an identity if it has none."""
+        read_at = times.from_ns(record.received_at)
+        record.day = times.day(read_at)
+        if record.series:
+            record.rejection = ("host time", f"the host's clock says {record.host_time}, ours {read_at}")
+            return
         self._sequence += 1
         record.series, record.sequence, record.host = self._series, self._sequence, self._host
-        record.day = times.day(times.from_ns(record.received_at))
         fields = record.fields
         fields["shipper.series"] = record.series
         fields["event.sequence"] = record.sequence
@@ -175,6 +189,11 @@ class Intake:
             self._days = frozenset(
                 times.day(times.from_ns(noon + day * _DAY_NS)) for day in range(-DAYS_BACK, DAYS_AHEAD + 1)
             )
+
+
+def _memory(records: Sequence[Record]) -> int:
+    """Bytes that records in flight are counted with."""
+    return sum([len(record.payload) for record in records]) + RECORD_OVERHEAD * len(records)
 
 
 #: What only the host says of a record: kept when parsing the rest of it failed.

@@ -97,18 +97,18 @@ class Ledger:
     def add(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """Note records with a final fate."""
         now = time.time_ns()
-        host = series = fate = ""
+        series, outcome = "", None
+        host = fate = ""
         first = last = 0
-        for record, outcome in zip(records, outcomes, strict=True):
-            now_fate = _fate(outcome)
-            if outcome.fate is Fate.DUPLICATE:
+        for record, found in zip(records, outcomes, strict=True):
+            if found.fate is Fate.DUPLICATE:
                 self.add_duplicates(record, 1, now)
-            if record.sequence == last + 1 and record.series == series and now_fate == fate:
+            if record.sequence == last + 1 and found is outcome and record.series == series:
                 last += 1
                 continue
             if fate:
                 self._add_run(host, series, fate, first, last, now)
-            host, series, fate = record.host, record.series, now_fate
+            host, series, outcome, fate = record.host, record.series, found, _fate(found)
             first = last = record.sequence
         if fate:
             self._add_run(host, series, fate, first, last, now)

@@ -105,11 +105,6 @@ class Record:
         return f"{self.series}-{self.sequence:010d}"
 
     @property
-    def size(self) -> int:
-        """Bytes of memory that it is counted with."""
-        return len(self.payload) + RECORD_OVERHEAD
-
-    @property
     def original(self) -> str:
         """The text as the host received it: what two deliveries of one record have in common, whatever parsed them."""
         return str(self.fields.get("event.original", self.fields.get("message", "")))

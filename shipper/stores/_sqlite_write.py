@@ -1,0 +1,169 @@
+"""Writing into the SQLite store. Everything here runs in one thread, which owns all connections that write."""
+
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from shipper.errors import StoreBusy, StoreUnusable
+from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
+from shipper.record.times import day, from_ns
+from shipper.search.ledger import Entry
+from shipper.stores import _sqlite_files as files
+from shipper.stores._sqlite_day import Day, insert, transaction
+from shipper.stores._twins import bug
+
+#: Day files open at the same time; records of more days than these are rare (a host that comes back after long).
+_OPEN_DAYS: Final = 4
+_EXPIRE_SECONDS: Final = 3600.0
+_DAY_NS: Final = 86_400 * 10**9
+_EXPIRED: Final = Outcome(Fate.DISCARDED, "expired")
+
+
+class Writer:
+    """Stores batches, dead letters and the ledger; deletes days that are too old."""
+
+    def __init__(self, directory: Path, retention_days: int, clock: Callable[[], int] = time.time_ns) -> None:
+        self._directory = directory
+        self._retention_days = retention_days
+        self._clock = clock
+        self._days: OrderedDict[str, Day] = OrderedDict()
+        self._expired_at = float("-inf")
+        self._troubles: dict[str, str | None] = {}
+
+    def open(self) -> None:
+        """Take the folder; StoreUnusable when another process has it or a file in it is damaged."""
+        self._lock = files.Lock(self._directory)
+        path = self._directory / files.LEDGER
+        try:
+            self._ledger = files.open_to_write(path, ledger=True)
+            today = day(from_ns(self._clock()))
+            path = files.day_file(self._directory, today)
+            if path.exists():
+                self._day(today)
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise StoreUnusable(files.explain(error, path)) from None
+        self._expire()
+
+    def close(self) -> None:
+        """Close all files and give the folder back."""
+        for name in list(self._days):
+            self._close_day(name)
+        self._ledger.close()
+        self._lock.release()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last write failed; None when it went well."""
+        return next(filter(None, self._troubles.values()), None)
+
+    def put(self, records: Sequence[Record]) -> list[Outcome]:
+        """Store a batch, one transaction per day; StoreBusy when no day could take anything now."""
+        self._expire()
+        by_day: dict[str, list[int]] = {}
+        for index, record in enumerate(records):
+            by_day.setdefault(record.day, []).append(index)
+        outcomes: list[Outcome] = [STORED] * len(records)
+        troubles = []
+        for name, indexes in by_day.items():
+            found, trouble = self._put_day(name, [records[index] for index in indexes])
+            for index, outcome in zip(indexes, found, strict=True):
+                outcomes[index] = outcome
+            troubles.append(trouble)
+        trouble = self._troubles["records"] = next(filter(None, troubles), None)
+        if trouble and all(outcome.fate is Fate.BUSY for outcome in outcomes):
+            raise StoreBusy(trouble)
+        return outcomes
+
+    def _put_day(self, name: str, records: list[Record]) -> tuple[list[Outcome], str | None]:
+        """Outcomes of the records of one day, and what was wrong with its file if that is why."""
+        if not files.is_day(name):
+            return [bug(ValueError(f"no day: {name!r}"))] * len(records), None
+        if name < self._first_day():
+            return [_EXPIRED] * len(records), None
+        ingested = from_ns(self._clock())
+        try:
+            return self._day(name).put(records, ingested), None
+        except sqlite3.Error as error:
+            if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+                raise
+            trouble = files.explain(error, files.day_file(self._directory, name))
+            self._close_day(name)
+            fate = Fate.REFUSED if files.is_damage(error) else Fate.BUSY
+            return [Outcome(fate, trouble)] * len(records), trouble
+        except OSError as error:
+            trouble = f"{files.day_file(self._directory, name)}: {error.strerror}"
+            return [Outcome(Fate.BUSY, trouble)] * len(records), trouble
+
+    def put_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters; one with a known id replaces it."""
+        rows = [
+            (v.id, v.day, v.series, v.sequence, v.host, v.reason, v.detail, v.payload, v.received_at) for v in letters
+        ]
+        self._write_ledger("REPLACE INTO dead_letters VALUES", rows)
+
+    def put_ledger(self, entries: Sequence[Entry]) -> None:
+        """Write ledger entries; one with a known id replaces it."""
+        rows = [(e.id, e.host, e.series, e.fate, e.first, e.last, e.count, e.started_at, e.updated_at) for e in entries]
+        self._write_ledger("REPLACE INTO entries VALUES", rows)
+
+    def _write_ledger(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        try:
+            with transaction(self._ledger):
+                insert(self._ledger, statement, rows)
+        except sqlite3.Error as error:
+            if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+                raise
+            trouble = self._troubles["ledger"] = files.explain(error, self._directory / files.LEDGER)
+            raise StoreBusy(trouble) from None
+        self._troubles["ledger"] = None
+        self._expire()
+
+    def _day(self, name: str) -> Day:
+        """Return a day's open file, made if it is not there; the one that was not used for longest is closed."""
+        found = self._days.get(name)
+        if found is not None and not found.is_current():
+            self._close_day(name)
+            found = None
+        if found is None:
+            while len(self._days) >= _OPEN_DAYS:
+                self._close_day(next(iter(self._days)))
+            found = self._days[name] = Day(files.day_file(self._directory, name))
+        self._days.move_to_end(name)
+        return found
+
+    def _close_day(self, name: str) -> None:
+        found = self._days.pop(name, None)
+        if found is not None:
+            found.close()
+
+    def _first_day(self) -> str:
+        """The oldest day that is kept; before all days when everything is."""
+        if self._retention_days == 0:
+            return ""
+        return day(from_ns(max(0, self._clock() - self._retention_days * _DAY_NS)))
+
+    def _expire(self) -> None:
+        """Once an hour: delete days, dead letters and whole series of the ledger that are older than retention."""
+        if self._retention_days == 0 or time.monotonic() - self._expired_at < _EXPIRE_SECONDS:
+            return
+        self._expired_at = time.monotonic()
+        first = self._first_day()
+        for name, path in files.day_files(self._directory):
+            if name < first:
+                self._close_day(name)
+                files.remove_day(path)
+        before = self._clock() - self._retention_days * _DAY_NS
+        try:
+            with transaction(self._ledger):
+                self._ledger.execute("DELETE FROM dead_letters WHERE received_at < ?", (before,))
+                self._ledger.execute(
+                    "DELETE FROM entries WHERE (host, series) IN"
+                    " (SELECT host, series FROM entries GROUP BY host, series HAVING MAX(updated_at) < ?)",
+                    (before,),
+                )
+        except sqlite3.OperationalError:
+            return  # full or locked: next hour

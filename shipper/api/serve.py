@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 import uvicorn
 
 from shipper.config import ApiSettings, Config
-from shipper.errors import ConfigError, ShipperError
+from shipper.errors import ConfigError, ShipperError, StoreBusy
 from shipper.pipeline.run import Pipeline
-from shipper.stores import Reader
+from shipper.stores import Reader, Store
+
+_log = logging.getLogger(__name__)
+_OPEN_AGAIN_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
     async with contextlib.AsyncExitStack() as stack:
         if web_socket is not None:
             stack.callback(web_socket.close)
-        store = await stack.enter_async_context(config.store.build(config.cluster))
+        store = config.store.build(config.cluster)
         pipeline = Pipeline(config, store)
         async with asyncio.TaskGroup() as roles:
             server = None
@@ -61,10 +65,27 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
                 roles.create_task(server.serve(sockets=[web_socket]))
             http = _url(config.api, web_socket) if web_socket is not None else ""
             try:
-                await pipeline.run(stopping, lambda: started(_addresses(http, config, pipeline)))
+                if await _open(store, stack, pipeline, stopping):
+                    await pipeline.run(stopping, lambda: started(_addresses(http, config, pipeline)))
             finally:
                 if server is not None:
                     server.should_exit = True
+
+
+async def _open(store: Store, stack: contextlib.AsyncExitStack, pipeline: Pipeline, stopping: asyncio.Event) -> bool:
+    """Open the store, waiting for one that cannot be reached yet; False when told to stop meanwhile."""
+    while not stopping.is_set():
+        try:
+            await stack.enter_async_context(store)
+        except StoreBusy as busy:
+            pipeline.delivery.trouble = str(busy)
+            _log.warning("the store cannot be opened yet; trying again", extra={"reason": str(busy)})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _OPEN_AGAIN_SECONDS)
+        else:
+            pipeline.delivery.trouble = None
+            return True
+    return False
 
 
 def _server(reader: Reader, pipeline: Pipeline) -> _Server:
@@ -104,7 +125,11 @@ def _url(settings: ApiSettings, listening: socket.socket) -> str:
 
 def _addresses(http: str, config: Config, pipeline: Pipeline) -> Addresses:
     kinds = [str(getattr(settings, "type", "")) for settings in config.sources]
-    return Addresses(http, [(kind, str(source.address)) for kind, source in zip(kinds, pipeline.sources, strict=True)])
+    return Addresses(http, [(kind, _text(source.address)) for kind, source in zip(kinds, pipeline.sources, strict=True)])
+
+
+def _text(address: object) -> str:
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

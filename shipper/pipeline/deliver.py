@@ -124,7 +124,7 @@ class Delivery:
 
     async def _put(self, records: list[Record]) -> list[Outcome]:
         """Outcomes of a batch, whatever it takes: busy stores are tried again, rejected requests are split."""
-        if any([record.rejection for record in records]):  # a list: twice as fast as a generator, on every batch
+        if [record for record in records if record.rejection]:
             return await self._put_around_rejected(records)
         backoff = Backoff()
         while True:

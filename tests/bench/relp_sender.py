@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 WINDOW = 4000
 CHUNK = 200
@@ -22,8 +23,7 @@ class Sender(asyncio.Protocol):
         self.writable = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         offers = b"relp_version=0\nrelp_software=bench\ncommands=syslog"
         transport.write(b"1 open %d %s\n" % (len(offers), offers))
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sys
+from typing import cast
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _ITEM = b'{"create":{"status":201}}'
@@ -12,8 +13,7 @@ class Sink(asyncio.Protocol):
     """HTTP/1.1 with keep-alive and Content-Length bodies, which is what a bulk client sends."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.parts: list[bytes] = []
         self.size = 0
         self.needed = 0

@@ -1,0 +1,101 @@
+"""What the delivery tests share: a burst of numbered records, and the count of what became of them."""
+
+import contextlib
+import sqlite3
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from tests.integration.rsyslog import Rsyslogd
+from tests.servers.process import POLL_SECONDS, ServerFailed
+from tests.shipper_process import ShipperProcess
+
+#: Without any progress for so long nothing more will come: resumeInterval is 1 s, a lost answer is noticed at once.
+QUIET_SECONDS = 12.0
+
+
+def burst(rsyslog: Rsyslogd, first: int, last: int) -> None:
+    """Write records first..last as fast as the socket takes them; every 33rd is a warning."""
+    stamp = time.strftime("%b %e %H:%M:%S")
+    with rsyslog.writer() as writer:
+        for number in range(first, last + 1):
+            priority = 12 if number % 33 == 0 else 14
+            writer.send(b"<%d>%s burst[1]: record %d of the burst" % (priority, stamp.encode(), number))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Numbers of the ledger over all series of the hosts."""
+
+    stored: int
+    missing: int
+    duplicates: int
+    rejected: int
+
+
+def tally(shipper: ShipperProcess) -> Tally:
+    """Ask the ledger."""
+    lines = shipper.get("/api/v1/ledger")["series"]
+    return Tally(
+        stored=sum(line["settled"].get("stored", 0) for line in lines),
+        missing=sum(line["missing"] for line in lines),
+        duplicates=sum(line["duplicates"] for line in lines),
+        rejected=sum(line["settled"].get("rejected", 0) for line in lines),
+    )
+
+
+def wait_settled(shipper: ShipperProcess, total: int, seconds: float = 120) -> Tally:
+    """Wait until `total` records are stored, or until nothing has changed for a while; return the ledger's numbers."""
+    deadline = time.monotonic() + seconds
+    latest, changed = tally(shipper), time.monotonic()
+    while time.monotonic() < deadline:
+        if latest.stored >= total or time.monotonic() - changed > QUIET_SECONDS:
+            return latest
+        time.sleep(POLL_SECONDS * 5)
+        now = tally(shipper)
+        if now != latest:
+            latest, changed = now, time.monotonic()
+    raise ServerFailed(f"not settled in {seconds:g} s: {latest}")
+
+
+def messages_in_sqlite(folder: Path) -> list[str]:
+    """Every stored message, read from the files themselves."""
+    found: list[str] = []
+    for path in sorted(folder.rglob("records-*.db")):
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            found += [orjson.loads(row[0])["message"] for row in database.execute("SELECT document FROM records")]
+    return found
+
+
+def messages_in_elasticsearch(url: str, cluster: str) -> list[str]:
+    """Every stored message, by asking the server itself, 10,000 at a time."""
+    found: list[str] = []
+    after: list[object] | None = None
+    index = f"{url}/logs-mesos.{cluster}-*"
+    _post(f"{index}/_refresh", {})
+    while True:
+        body = {"size": 10_000, "sort": [{"shipper.series": "asc"}, {"event.sequence": "asc"}], "_source": ["message"]}
+        hits = _post(f"{index}/_search", body | ({"search_after": after} if after else {}))["hits"]["hits"]
+        if not hits:
+            return found
+        found += [hit["_source"]["message"] for hit in hits]
+        after = hits[-1]["sort"]
+
+
+def _post(url: str, body: dict[str, object]) -> dict[str, dict[str, list[dict[str, dict[str, str]]]]]:
+    request = urllib.request.Request(url, orjson.dumps(body), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        found: dict[str, dict[str, list[dict[str, dict[str, str]]]]] = orjson.loads(answer.read())
+        return found
+
+
+def numbers(messages: list[str]) -> list[int]:
+    """The numbers that `burst` wrote, sorted."""
+    return sorted(int(message.split()[1]) for message in messages if message.startswith("record "))
+
+
+Stored = Callable[[], list[str]]

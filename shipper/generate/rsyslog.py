@@ -24,19 +24,15 @@ LONGEST_SOCKET: Final = 107
 #: What to do without it, after the name of the program.
 MISSING: Final = "is missing: install the packages rsyslog and rsyslog-relp"
 
-#: An absolute path without anything that ends a string or starts a variable, in rsyslog's language or in sh.
-_PATH: Final = r"""^/[^"'`\\$%\x00-\x1f\x7f]*$"""
+#: What ends a string or starts a variable, in rsyslog's language or in sh.
+_UNSAFE: Final = re.compile(r"""["'`\\$%\x00-\x1f\x7f]""")
 
 
 class Settings(config.Settings):
     """What may differ between hosts. Every value is checked, as it ends up inside quotes in a configuration."""
 
-    socket: str = Field(
-        default="/run/shipper/log", pattern=_PATH, description="socket that programs write to, as to /dev/log"
-    )
-    work_directory: str = Field(
-        default="/var/spool/shipper", pattern=_PATH, description="where waiting records are kept on disk"
-    )
+    socket: str = Field(default="/run/shipper/log", description="socket that programs write to, as to /dev/log")
+    work_directory: str = Field(default="/var/spool/shipper", description="where waiting records are kept on disk")
     shipper_host: str = Field(
         default="127.0.0.1", pattern=r"^[A-Za-z0-9._:-]{1,253}$", description="host of the shipper"
     )
@@ -53,7 +49,9 @@ class Settings(config.Settings):
 
     @field_validator("socket", "work_directory")
     @classmethod
-    def _text(cls, path: str) -> str:
+    def _path(cls, path: str) -> str:
+        if not path.startswith("/") or _UNSAFE.search(path):
+            raise ValueError("must be an absolute path without quotes, backslashes, $, % and control characters")
         path.encode()  # a file name that is no text cannot stand in a configuration: UnicodeEncodeError is a ValueError
         return path
 
@@ -248,9 +246,10 @@ case $config in /*) ;; *) config=$PWD/$config ;; esac
 work='@work_directory@'
 [ -d "$work" ] || mkdir -p -- "$work" 2>/dev/null || refuse "cannot make the work directory $work"
 
-# Series: the second of the start in hexadecimal, so that series sort by age, and four random digits.
+# Series: the second of the start in hexadecimal, so that series sort by age, and eight random digits, as a hundred
+# hosts may start in one second and an id is nothing but series and number.
 second=$(date +%s)
-SHIPPER_SERIES=$(printf '%08x' "$second")$(od -An -N2 -tx1 /dev/urandom | tr -d ' \n')
+SHIPPER_SERIES=$(printf '%08x' "$second")$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
 export SHIPPER_SERIES
 
 # A running rsyslogd would ignore what it does not understand, and log nothing to nowhere: check first.
@@ -258,7 +257,7 @@ if ! said=$("$rsyslogd" -N1 -f "$config" 2>&1); then
   case $said in
     *"module 'omrelp'"*) refuse "$rsyslogd has no omrelp.so: install the package rsyslog-relp" ;;
   esac
-  refuse "$config is refused: $(printf '%s\n' "$said" | grep -v 'version\|End of config' | head -n 1)"
+  refuse "$config is refused: $(printf '%s\n' "$said" | grep -v 'config validation run' | head -n 1)"
 fi
 exec "$rsyslogd" -n -iNONE -f "$config"
 """

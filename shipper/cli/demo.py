@@ -1,0 +1,78 @@
+"""`shipper demo`: see the whole product live on this machine."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shipper.demo.run import Options
+
+_EPILOG = """\
+The real rsyslogd is used when it is installed (packages rsyslog and rsyslog-relp), else a socket of shipper's own.
+Everything is written below --dir; its own log is in shipper.log there.
+"""
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the commands of this file."""
+    parser = commands.add_parser(
+        "demo",
+        help="see the product live, with sample traffic",
+        description="Run the whole product in one process, with three small services that log into it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8080, help="of the page and the API (default 8080; in use: a free one)"
+    )
+    parser.add_argument(
+        "--dir", type=Path, default=Path(".shipper-demo"), help="all is kept there (default .shipper-demo)"
+    )
+    parser.add_argument("--rate", type=_positive, default=5.0, metavar="N", help="requests per second (default 5)")
+    parser.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds (default: at Ctrl-C)")
+    parser.add_argument(
+        "--seed", default="", metavar="TEXT", help="the same seed gives the same requests (default: new ones)"
+    )
+    parser.set_defaults(function=_demo)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
+    return port
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and below 1,000,000")
+    return number
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    import uvloop
+
+    from shipper.demo.run import Options
+
+    options = Options(arguments.dir, arguments.port, arguments.rate, arguments.seconds, arguments.seed)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_until_signal(options))
+        except TimeoutError:
+            print(f"error: the stop took too long, see {options.directory / 'shipper.log'}", file=sys.stderr)
+            return 1
+    return 0
+
+
+async def _until_signal(options: "Options") -> None:
+    from shipper.demo.run import run
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await run(options, stopping, sys.stdout)

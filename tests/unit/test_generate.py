@@ -1,0 +1,124 @@
+"""What is generated: the committed files, safe quoting, the command, the launcher's refusals."""
+
+import argparse
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import shipper.cli.generate as command
+from shipper.errors import ConfigError
+from shipper.generate import rsyslog, write
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_commands(parser.add_subparsers())
+    parsed = parser.parse_args(["generate", *arguments])
+    return int(parsed.function(parsed))
+
+
+def test_committed_files_are_what_the_defaults_give() -> None:
+    files = rsyslog.generate(rsyslog.Settings())
+    committed = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "rsyslog").iterdir()}
+    assert committed == files, "run: .venv/bin/shipper generate rsyslog"
+    assert os.access(ROOT / "rsyslog/start", os.X_OK)
+
+
+def test_every_setting_reaches_the_files() -> None:
+    values: dict[str, object] = {
+        "socket": "/srv/with space/log", "work_directory": "/srv/wörk", "shipper_host": "fe80::1", "shipper_port": 1,
+        "host_name": "web-3.example", "queue_records": 1234, "queue_disk_bytes": 7654321, "relp_window": 77,
+        "own_messages": False,
+    }  # fmt: skip
+    assert values.keys() == rsyslog.Settings.model_fields.keys()
+    text = rsyslog.generate(rsyslog.read(values))["rsyslog/shipper.conf"]
+    for value in values.values():
+        assert f'"{"off" if value is False else value}"' in text
+    assert "@" not in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("socket", 'run/"log'), ("socket", "relative"), ("socket", "/run/a\nb"), ("socket", "/run/`id`"),
+        ("socket", "/run/%msg%"), ("socket", "/run/$HOME"), ("socket", "/run/it's"), ("socket", "/run/back\\slash"),
+        ("socket", "/" + "x" * 107), ("socket", "/" + "ä" * 54), ("socket", ""), ("socket", "/run/log\n"),
+        ("work_directory", '/var"'), ("work_directory", "/var\x00"), ("work_directory", "/var/\udc80"),
+        ("shipper_host", 'h" port="1'), ("shipper_host", ""), ("shipper_host", "h\n"),
+        ("shipper_port", 0), ("shipper_port", 65536), ("shipper_port", "5140x"),
+        ("host_name", "-x"), ("host_name", "a b"), ("host_name", "a\n"),
+        ("queue_records", 1), ("queue_disk_bytes", "1g"), ("relp_window", 1), ("own_messages", "maybe"),
+        ("prot", 1),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"^rsyslog: {key}: "):
+        rsyslog.read({key: value})
+
+
+def test_unchecked_settings_do_not_reach_a_file() -> None:
+    with pytest.raises(ConfigError, match="socket"):
+        rsyslog.generate(rsyslog.Settings().model_copy(update={"socket": '/x"'}))
+
+
+def test_the_command_writes_files_that_can_be_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("rsyslog", "--out", str(tmp_path), "--shipper-port", "6000") == 0
+    start = tmp_path / "rsyslog/start"
+    assert capsys.readouterr().out.split() == [str(tmp_path / "rsyslog/shipper.conf"), str(start)]
+    assert 'port="6000"' in (tmp_path / "rsyslog/shipper.conf").read_text()
+    assert os.access(start, os.X_OK)
+
+
+def test_the_command_says_what_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "rsyslog").write_text("a file is in the way")
+    with pytest.raises(ConfigError, match="--out"):
+        run("rsyslog", "--out", str(tmp_path))
+    with pytest.raises(ConfigError, match="shipper_port"):
+        run("rsyslog", "--out", str(tmp_path), "--shipper-port", "none")
+
+
+def test_the_launcher_gives_every_start_a_new_series(tmp_path: Path) -> None:
+    fake = _fake_rsyslogd(tmp_path, '[ "$1" = -N1 ] || echo "$SHIPPER_SERIES $*"')
+    config, start = _files(tmp_path)
+    said = [_start(start, "-r", str(fake), SHIPPER_SERIES="old").stdout.strip().split(" ", 1) for _ in range(20)]
+    assert len({series for series, _ in said}) == 20
+    for series, arguments in said:
+        assert re.fullmatch("[0-9a-f]{16}", series)
+        assert arguments == f"-n -iNONE -f {config}"
+
+
+def test_the_launcher_refuses_in_one_line(tmp_path: Path) -> None:
+    _, start = _files(tmp_path)
+    missing = "is missing: install the packages rsyslog and rsyslog-relp"
+    assert _start(start, "-r", "/nowhere/rsyslogd").stderr == f"start: /nowhere/rsyslogd {missing}\n"
+    assert "usage: start" in _start(start, "-x").stderr
+    fake = _fake_rsyslogd(tmp_path, "echo 'rsyslogd: parameter x not known' >&2; exit 1")
+    refused = _start(start, "-r", str(fake))
+    assert refused.stderr == f"start: {tmp_path}/rsyslog/shipper.conf is refused: rsyslogd: parameter x not known\n"
+    assert "cannot read" in _start(start, "-r", str(fake), "-f", "none.conf").stderr
+    (tmp_path / "work").rmdir()
+    (tmp_path / "work").write_text("")
+    refused = _start(start, "-r", str(fake))
+    assert (refused.returncode, refused.stderr) == (1, f"start: cannot make the work directory {tmp_path}/work\n")
+
+
+def _files(directory: Path) -> list[Path]:
+    values = {"socket": f"{directory}/log", "work_directory": f"{directory}/work"}
+    return write(rsyslog.generate(rsyslog.read(values)), directory)
+
+
+def _fake_rsyslogd(directory: Path, body: str) -> Path:
+    fake = directory / "fake"
+    fake.write_text(f"#!/bin/sh\n{body}\n")
+    fake.chmod(0o755)
+    return fake
+
+
+def _start(start: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    return subprocess.run([start, *arguments], env=env, capture_output=True, text=True, timeout=60)

@@ -102,5 +102,7 @@ def test_asking_when_nothing_listens(command: list[str]) -> None:
 
 def test_rsyslog_check_without_rsyslogd(run_dir: Path) -> None:
     one_error(
-        shipper("generate", "rsyslog", "--check", PATH=str(run_dir)), "rsyslogd", "apt-get install rsyslog rsyslog-relp"
+        shipper("generate", "rsyslog", "--check", PATH=str(run_dir)),
+        "rsyslogd",
+        "install the packages rsyslog and rsyslog-relp",
     )

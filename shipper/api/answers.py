@@ -1,0 +1,237 @@
+"""What the API answers, as pydantic models for the schema, and the same as plain values for speed.
+
+A page of 1000 records never passes through pydantic: the models document, `encode` writes.
+"""
+
+import json
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field
+
+from shipper.api.accounts import Account, Hole
+from shipper.api.shown import identify
+from shipper.api.story import Story
+from shipper.record.times import from_ns
+from shipper.search import cursor as cursors
+from shipper.search.query import Page, Query
+
+#: Holes listed of one series; the count of missing numbers is always of all.
+MOST_HOLES = 100
+
+Document = dict[str, Any]
+
+
+class Searched(BaseModel):
+    """The time range as it was understood: to ask for the next page of exactly the same."""
+
+    start: str | None = Field(description="earliest time, included (UTC)")
+    end: str | None = Field(description="latest time, not included (UTC)")
+
+
+class RecordsAnswer(BaseModel):
+    """One page of records."""
+
+    records: list[Document] = Field(description="flat ECS documents and their id, in the order asked for")
+    next_cursor: str | None = Field(description="pass it as cursor for the next page; null: this was the last")
+    incomplete: list[str] = Field(description="why records may be missing from this answer; empty: none are")
+    searched: Searched
+
+
+class HoleAnswer(BaseModel):
+    """Numbers of a series that were never settled."""
+
+    host: str
+    series: str
+    first: int
+    last: int
+    missing: int = Field(description="how many records that is")
+    since: str | None = Field(description="when the number before was settled; null at the start of the series")
+    until: str = Field(description="when a number after it was settled first")
+
+
+class ServiceAnswer(BaseModel):
+    """One app's part in a request."""
+
+    name: str
+    first: str = Field(description="time of its first record")
+    last: str = Field(description="time of its last record")
+    count: int
+    errors: int = Field(description="records of level error and above")
+    worst_level: str | None
+    hosts: list[str]
+
+
+class StoryAnswer(BaseModel):
+    """The story of one request, oldest record first."""
+
+    request_id: str
+    records: list[Document]
+    services: list[ServiceAnswer] = Field(description="in order of first appearance")
+    first_error: Document | None
+    holes: list[HoleAnswer] = Field(description="losses on the hosts involved that can concern this request")
+    cut: bool = Field(description="whether the request has more records than are in this answer")
+    complete: bool = Field(description="true: nothing is missing, as far as the ledger knows")
+    incomplete: list[str] = Field(description="why it may be incomplete; empty when complete")
+
+
+class SeriesAnswer(BaseModel):
+    """One series of a host: one start of its rsyslogd, one class of importance."""
+
+    host: str
+    series: str
+    importance: str = Field(description='"warning and above", "below warning", or "" when no host stamped it')
+    last: int = Field(description="highest number seen; numbers start at 1")
+    settled: dict[str, int] = Field(description="numbers by fate: stored, rejected (dead letters), discarded:<reason>")
+    duplicates: int
+    missing: int
+    holes: list[HoleAnswer]
+    updated_at: str
+    alarm: bool = Field(description="something is missing that should have come by now")
+
+
+class Totals(BaseModel):
+    """Sums over all series."""
+
+    hosts: int
+    series: int
+    settled: int
+    rejected: int
+    duplicates: int
+    missing: int
+
+
+class LedgerAnswer(BaseModel):
+    """What every host sent and what became of it."""
+
+    series: list[SeriesAnswer]
+    totals: Totals
+    alarm: bool
+    incomplete: list[str]
+
+
+class DeadLettersAnswer(BaseModel):
+    """Records that no store would take as they are, newest first."""
+
+    dead_letters: list[Document]
+
+
+class Ready(BaseModel):
+    """Whether records are taken and questions answered."""
+
+    ready: bool
+    reason: str
+    figures: dict[str, int | float | str]
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong and, for a text, at which character."""
+
+    message: str
+    position: int | None
+
+
+class ErrorAnswer(BaseModel):
+    """Every error has this form."""
+
+    error: ErrorDetail
+
+
+def encode(value: Any) -> bytes:
+    """Return a value as JSON; what orjson refuses (a lone surrogate, a huge number) is escaped by the slower json."""
+    try:
+        return orjson.dumps(value, default=_plain)
+    except TypeError:
+        return json.dumps(value, default=_plain).encode()
+
+
+def _plain(value: object) -> str:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def records_answer(page: Page, query: Query) -> Document:
+    """Return a `RecordsAnswer`."""
+    return {
+        "records": [identify(record) for record in page.records],
+        "next_cursor": None if page.next is None else cursors.encode(page.next),
+        "incomplete": list(page.incomplete),
+        "searched": {
+            "start": None if query.start is None else from_ns(query.start),
+            "end": None if query.end is None else from_ns(query.end),
+        },
+    }
+
+
+def story_answer(story: Story) -> Document:
+    """Return a `StoryAnswer`."""
+    return {
+        "request_id": story.request_id,
+        "records": story.records,
+        "services": story.services,
+        "first_error": story.first_error,
+        "holes": [hole_answer(hole) for hole in story.holes],
+        "cut": story.cut,
+        "complete": not story.incomplete,
+        "incomplete": story.incomplete,
+    }
+
+
+def hole_answer(hole: Hole) -> Document:
+    """Return a `HoleAnswer`."""
+    return {
+        "host": hole.host,
+        "series": hole.series,
+        "first": hole.first,
+        "last": hole.last,
+        "missing": hole.missing,
+        "since": None if hole.since is None else from_ns(hole.since),
+        "until": from_ns(hole.until),
+    }
+
+
+def ledger_answer(found: list[Account], notes: list[str], now: int) -> Document:
+    """Return a `LedgerAnswer`."""
+    return {
+        "series": [_series(account, now) for account in found],
+        "totals": totals(found),
+        "alarm": any(account.alarm(now) for account in found),
+        "incomplete": notes,
+    }
+
+
+def totals(found: list[Account]) -> dict[str, int]:
+    """Return `Totals`."""
+    return {
+        "hosts": len({account.ledger.host for account in found}),
+        "series": len(found),
+        "settled": sum(account.settled for account in found),
+        "rejected": sum(account.rejected for account in found),
+        "duplicates": sum(account.ledger.duplicates for account in found),
+        "missing": sum(account.ledger.missing for account in found),
+    }
+
+
+def _series(account: Account, now: int) -> Document:
+    line = account.ledger
+    return {
+        "host": line.host,
+        "series": line.series,
+        "importance": account.importance,
+        "last": line.last,
+        "settled": line.settled,
+        "duplicates": line.duplicates,
+        "missing": line.missing,
+        "holes": [hole_answer(hole) for hole in account.holes[:MOST_HOLES]],
+        "updated_at": from_ns(line.updated_at),
+        "alarm": account.alarm(now),
+    }
+
+
+def dead_letters_answer(letters: list[Document]) -> Document:
+    """Return a `DeadLettersAnswer`; whatever the store says of the time, it is told as text."""
+    return {"dead_letters": [{**letter, "received_at": time_text(letter.get("received_at"))} for letter in letters]}
+
+
+def time_text(value: object) -> str:
+    """Return a time as text: nanoseconds since 1970, or text as it is."""
+    return from_ns(value) if isinstance(value, int) else str(value or "")

@@ -1,0 +1,35 @@
+"""What questions need from the process, in one value: the store to ask, the clock, and a limit on waiting."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from shipper.api.status import Status
+from shipper.errors import StoreBusy
+from shipper.stores import Reader
+
+#: An answer that takes longer is given up.
+ANSWER_SECONDS = 30.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Where answers come from."""
+
+    reader: Reader
+    status: Callable[[], Status]
+    #: Nanoseconds since 1970: what relative times are relative to.
+    clock: Callable[[], int] = time.time_ns
+    seconds: float = ANSWER_SECONDS
+
+    async def within(self, answer: Awaitable[T]) -> T:
+        """Wait for an answer of the store; StoreBusy when it takes too long."""
+        try:
+            async with asyncio.timeout(self.seconds):
+                return await answer
+        except TimeoutError:
+            raise StoreBusy(f"no answer in {self.seconds:g} s; ask for a shorter time") from None

@@ -1,0 +1,104 @@
+"""The API: questions in a URL, answers as JSON; and what a load balancer and Prometheus ask."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from shipper import telemetry
+from shipper.api import answers
+from shipper.api.accounts import accounts
+from shipper.api.ask import Asking
+from shipper.api.question import Question, request_id
+from shipper.api.story import tell
+from shipper.errors import ShipperError
+
+_READY_SECONDS = 2.0
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": answers.ErrorAnswer, "description": "The question is wrong; the message says where."},
+    503: {"model": answers.ErrorAnswer, "description": "Not now; Retry-After says when to ask again."},
+}
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": answers.ErrorAnswer, "description": "No record carries this request id."}
+}
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(answers.encode(value), status, media_type="application/json")
+
+
+def _answers(model: type) -> dict[int | str, dict[str, Any]]:
+    return {200: {"model": model}, **_ERRORS}
+
+
+def questions(asking: Asking) -> APIRouter:
+    """Return the routes under /api/v1."""
+    routes = APIRouter(prefix="/api/v1", tags=["questions"], default_response_class=Response)
+    reader, within = asking.reader, asking.within
+
+    @routes.get("/records", responses=_answers(answers.RecordsAnswer), response_model=None)
+    async def records(asked: Annotated[Question, Query()]) -> Response:
+        """Search records: all given parameters must match; newest first unless asked otherwise."""
+        query = asked.query(asking.clock())
+        return _json(answers.records_answer(await within(reader.search(query)), query))
+
+    @routes.get("/requests/{id}", responses={**_answers(answers.StoryAnswer), **_NOT_FOUND}, response_model=None)
+    async def request(id: Annotated[str, Path(description="the request id", max_length=256)]) -> Response:
+        """Tell the story of one request: its records across all apps, oldest first, and whether any are missing."""
+        story = await within(tell(reader, request_id(id)))
+        if story is None:
+            raise HTTPException(404, f"no record carries the request id {id}")
+        return _json(answers.story_answer(story))
+
+    @routes.get("/ledger", responses=_answers(answers.LedgerAnswer), response_model=None)
+    async def ledger(
+        host: Annotated[str | None, Query(description="of one host only", max_length=256)] = None,
+    ) -> Response:
+        """Account for every number of every series: settled, with what fate, or missing."""
+        found, notes = await within(accounts(reader, host or None))
+        return _json(answers.ledger_answer(found, notes, asking.clock()))
+
+    @routes.get("/dead-letters", responses=_answers(answers.DeadLettersAnswer), response_model=None)
+    async def dead_letters(
+        limit: Annotated[int, Query(ge=1, le=1000, description="how many at most")] = 100,
+    ) -> Response:
+        """List the newest dead letters: records that no store would take as they are, with the reason."""
+        return _json(answers.dead_letters_answer(await within(reader.dead_letters(limit))))
+
+    return routes
+
+
+def health(asking: Asking) -> APIRouter:
+    """Return the routes that machines ask: is it up, is it ready, what are its counters."""
+    routes = APIRouter(tags=["health"], default_response_class=Response)
+
+    @routes.get("/health", response_model=dict[str, str])
+    async def health() -> Response:
+        """Say that the process is up; the store is not asked."""
+        return _json({"status": "up"})
+
+    @routes.get("/ready", response_model=answers.Ready, responses={503: {"model": answers.Ready}})
+    async def ready() -> Response:
+        """Say whether records are taken and the store answers; 503 with the reason when not."""
+        status = asking.status()
+        reason = None if status.ready else status.reason or "not ready"
+        if reason is None:
+            reason = await _trouble(asking)
+        told = {"ready": reason is None, "reason": reason or status.reason, "figures": dict(status.figures)}
+        return _json(told, 200 if reason is None else 503)
+
+    @routes.get("/metrics", response_model=str)
+    async def metrics() -> Response:
+        """Return all counters in Prometheus' text format."""
+        return Response(telemetry.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return routes
+
+
+async def _trouble(asking: Asking) -> str | None:
+    """Return why the store cannot be used now, or None."""
+    quick = Asking(asking.reader, asking.status, asking.clock, min(asking.seconds, _READY_SECONDS))
+    try:
+        return await quick.within(asking.reader.healthy())
+    except ShipperError as error:
+        return str(error)

@@ -188,6 +188,7 @@ def _lock(directory: Path, shown: Path) -> Iterator[None]:
     """Hold the directory for one demo; ConfigError when another has it, or when it cannot be written."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        (directory / ".gitignore").write_text("*\n")  # nothing here belongs to anybody's repository
         lock = (directory / "demo.lock").open("a+")
     except OSError as error:
         raise ConfigError(f"--dir {shown}: {os.strerror(error.errno or 0).lower()}") from None

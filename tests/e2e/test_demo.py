@@ -15,7 +15,7 @@ SHIPPER = Path(sys.executable).with_name("shipper")
 
 
 def _start(folder: Path, directory: str, *arguments: str) -> Process:
-    argv = [SHIPPER, "demo", "--port", "0", "--dir", directory, *arguments]
+    argv: list[str | Path] = [SHIPPER, "demo", "--port", "0", "--dir", directory, *arguments]
     return Process(argv, log=folder / "said", cwd=folder)
 
 

@@ -53,7 +53,7 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     default = schema.get("default")
     return {
         "name": parameter["name"],
-        "kind": kind(schema),
+        "kind": kind(schema).removesuffix(" or null"),  # a parameter is left out, never null
         "about": parameter.get("description") or schema.get("description", ""),
         "required": parameter.get("required", False),
         "default": "" if default in (None, []) else str(default),
@@ -86,8 +86,7 @@ def kind(schema: dict[str, Any]) -> str:
     """Return the type of a value in a few words: "text, at most 256", "1 to 1000", "newest | oldest"."""
     if "anyOf" in schema:
         kinds = [kind(one) for one in schema["anyOf"] if one.get("type") != "null"]
-        # A parameter that may be left out has a default; a value of an answer that may be null has none.
-        return " or ".join(kinds if "default" in schema or len(kinds) == len(schema["anyOf"]) else [*kinds, "null"])
+        return " or ".join(kinds if len(kinds) == len(schema["anyOf"]) else [*kinds, "null"])
     if "enum" in schema:
         return " | ".join(str(one) for one in schema["enum"])
     if "$ref" in schema:

@@ -36,7 +36,7 @@ def pages(asking: Asking) -> list[Route]:
         "/": search,
         "/records/{id}": record,
         "/requests": find_request,
-        "/requests/{id}": story,
+        "/requests/{id:path}": story,
         "/ledger": ledger,
         "/dead-letters": dead_letters,
     }

@@ -1,12 +1,12 @@
 """What may be asked: the parameters of a search, the same for the API, the page and a link to it."""
 
-import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from shipper.errors import QueryError
+from shipper.record import ids
 from shipper.record.levels import LEVELS, at_least, normalise
 from shipper.search import cursor as cursors
 from shipper.search import times
@@ -14,8 +14,6 @@ from shipper.search.query import Phrase, Query
 from shipper.search.words import parse_text
 
 MOST_RECORDS = 1000
-#: What stands in a URL, a header and a shell without harm; our enricher takes no other request id for one.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+=~-]{0,127}", re.ASCII)
 
 Name = Annotated[str, StringConstraints(max_length=256)]
 Time = Annotated[str, StringConstraints(max_length=times.MAX_LENGTH)]
@@ -119,13 +117,13 @@ def explain(errors: list[Any]) -> str:
 
 def is_request_id(text: str) -> bool:
     """Whether a text can be a request id: what is not, is never linked or asked for."""
-    return _REQUEST_ID.fullmatch(text) is not None
+    return ids.request_id(text) is not None
 
 
 def request_id(text: str) -> str:
     """Return a request id that is one; QueryError otherwise."""
     if not is_request_id(text):
-        raise QueryError("request_id: 1 to 128 letters, digits and . _ : @ + = ~ - are one")
+        raise QueryError("request_id: 1 to 128 letters, digits and . _ : / + = @ - are one")
     return text
 
 

@@ -42,7 +42,7 @@ def questions(asking: Asking) -> APIRouter:
         query = asked.query(asking.clock())
         return _json(answers.records_answer(await within(reader.search(query)), query))
 
-    @routes.get("/requests/{id}", responses={**_answers(answers.StoryAnswer), **_NOT_FOUND}, response_model=None)
+    @routes.get("/requests/{id:path}", responses={**_answers(answers.StoryAnswer), **_NOT_FOUND}, response_model=None)
     async def request(id: Annotated[str, Path(description="the request id", max_length=256)]) -> Response:
         """Tell the story of one request: its records across all apps, oldest first, and whether any are missing."""
         story = await within(tell(reader, request_id(id)))

@@ -149,7 +149,8 @@ async def test_story_page(client: httpx.AsyncClient, reader: MemoryReader) -> No
 
 async def test_the_small_form_finds_the_story(client: httpx.AsyncClient) -> None:
     assert (await client.get("/requests?id=+6f1c2a9e+")).headers["location"] == "/requests/6f1c2a9e"
-    for wrong in ("", "//evil.example", "a\r\nb"):
+    assert (await client.get("/requests?id=//evil.example")).headers["location"] == "/requests/%2F%2Fevil.example"
+    for wrong in ("", "<x>", "a\r\nb"):
         assert (await client.get("/requests", params={"id": wrong})).status_code == 400
 
 

@@ -48,9 +48,7 @@ async def test_nobody_knows_the_request(reader: MemoryReader) -> None:
     assert answer.json()["error"]["message"] == "no record carries the request id r-3"
 
 
-@pytest.mark.parametrize(
-    "request_id", ["a%0d%0aSet-Cookie:x", "%00", "-", "null", "a" * 129, "%3Cscript%3E", "a%20b"]
-)
+@pytest.mark.parametrize("request_id", ["a%0d%0aSet-Cookie:x", "%00", "-", "null", "a" * 129, "%3Cscript%3E", "a%20b"])
 async def test_what_is_no_request_id(reader: MemoryReader, request_id: str) -> None:
     answer = await tell(reader, request_id)
     assert answer.status_code in (400, 404)

@@ -17,8 +17,8 @@ import orjson
 from shipper.record import STORED, Outcome, Record
 from shipper.record.times import to_ns
 from shipper.search.words import words
+from shipper.stores._agreement import bug, outcome_of_twin
 from shipper.stores._sqlite_files import open_to_write
-from shipper.stores._twins import bug, outcome_of_twin
 
 _ROWS_PER_STATEMENT: Final = 500
 _INSERT_RECORDS: Final = "INSERT INTO records VALUES"

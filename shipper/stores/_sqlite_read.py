@@ -18,10 +18,8 @@ from shipper.record.times import from_ns
 from shipper.search.ledger import Entry, Range, merge
 from shipper.search.query import Page, Place, Query
 from shipper.stores import _sqlite_files as files
-from shipper.stores._twins import original
+from shipper.stores._agreement import LONGEST_KEYWORD, original, within
 
-#: Longest value of a keyword that is found, as in Elasticsearch (`ignore_above`).
-LONGEST_KEYWORD: Final = 1024
 #: More matches than this, and walking along time is faster than fetching and sorting them.
 _MANY_MATCHES: Final = 20_000
 #: SQLite looks at the clock once in so many of its steps.
@@ -125,11 +123,12 @@ def _select(connection: sqlite3.Connection, query: Query) -> tuple[str, list[Any
     for operator, bound in ((">=", query.start), ("<", query.end)):
         if bound is not None:
             conditions.append(f"{plain}timestamp {operator} ?")
-            values.append(bound)
+            values.append(within(bound))
     direction, beyond = ("DESC", "<") if query.newest_first else ("ASC", ">")
     if query.after is not None:
         conditions.append(f"{plain}timestamp {beyond}= ? AND (timestamp, series, sequence) {beyond} (?, ?, ?)")
-        values += [query.after.timestamp, query.after.timestamp, query.after.series, query.after.sequence]
+        at, sequence = within(query.after.timestamp), within(query.after.sequence)
+        values += [at, at, query.after.series, sequence]
     if match is not None:
         # Many: walk along time and look into the index of words for each row, which ends when the page is full.
         conditions.append(
@@ -162,7 +161,7 @@ def present(directory: Path, series: str, numbers: Range, most: int, limit: Limi
                 rows = connection.execute(
                     "SELECT sequence, sequence FROM records WHERE series = ? AND sequence BETWEEN ? AND ?"
                     " ORDER BY sequence LIMIT ?",
-                    (series, *numbers, most - len(found)),
+                    (series, within(numbers[0]), within(numbers[1]), most - len(found)),
                 )
                 found.extend(rows)
         except sqlite3.Error as error:

@@ -12,8 +12,8 @@ from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
 from shipper.record.times import day, from_ns
 from shipper.search.ledger import Entry
 from shipper.stores import _sqlite_files as files
+from shipper.stores._agreement import bug
 from shipper.stores._sqlite_day import Day, insert, transaction
-from shipper.stores._twins import bug
 
 #: Day files open at the same time; records of more days than these are rare (a host that comes back after long).
 _OPEN_DAYS: Final = 4

@@ -1,4 +1,4 @@
-"""When two records under one id are the same record, sent twice: one rule for all stores.
+"""What all stores must agree on; first of all when two records under one id are the same record, sent twice.
 
 What a parser or an enricher found has no part in it: a better parser, or a task that became known meanwhile, must not
 turn a record that is sent again into a different one.
@@ -12,6 +12,12 @@ from shipper.record import DUPLICATE, Fate, Outcome
 
 #: Fields of a stored record that `outcome_of_twin` looks at.
 COMPARED: Final = ("event.created", "host.name", "event.original", "message", "shipper.original_base64")
+
+#: Longest value by which a keyword is found (`ignore_above` in Elasticsearch).
+LONGEST_KEYWORD: Final = 1024
+
+#: Latest time that `date_nanos` can hold, in nanoseconds since 1970, and the largest number of a `long`.
+_LAST: Final = 2**63 - 1
 
 _COLLISION: Final = Outcome(Fate.REJECTED, "id collision: a different record is stored under this id")
 
@@ -40,3 +46,8 @@ def original(payload: bytes) -> dict[str, str]:
             "original": payload.decode(errors="replace"),
             "original_base64": base64.b64encode(payload).decode("ascii"),
         }
+
+
+def within(number: int) -> int:
+    """Return the time or sequence that a store can compare with, nearest to what was asked."""
+    return max(0, min(number, _LAST))

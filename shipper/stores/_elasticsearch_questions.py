@@ -1,0 +1,102 @@
+"""Questions as Elasticsearch's DSL. Never `query_string`: deep nesting in it has ended a node."""
+
+from typing import Any, Final
+
+from shipper.record.times import from_ns
+from shipper.search.query import Page, Place, Query
+from shipper.stores._agreement import LONGEST_KEYWORD, within
+
+_SORT: Final = (("@timestamp", "date_nanos"), ("shipper.series", "keyword"), ("event.sequence", "long"))
+
+
+def search_body(query: Query, seconds: float) -> dict[str, Any]:
+    """Return the body of `_search` for one page and one record more."""
+    direction = "desc" if query.newest_first else "asc"
+    body: dict[str, Any] = {
+        "size": query.limit + 1,
+        "track_total_hits": False,
+        "timeout": f"{int(seconds * 1000)}ms",
+        "query": {"bool": {"filter": _filters(query)}},
+        "sort": [{name: {"order": direction, "unmapped_type": kind}} for name, kind in _SORT],
+    }
+    if query.after is not None:
+        body["search_after"] = [within(query.after.timestamp), query.after.series, within(query.after.sequence)]
+    return body
+
+
+def _filters(query: Query) -> list[dict[str, Any]]:
+    filters: list[dict[str, Any]] = []
+    bounds = {}
+    if query.start is not None:
+        bounds["gte"] = from_ns(within(query.start))
+    if query.end is not None:
+        bounds["lt"] = from_ns(within(query.end))
+    if bounds:
+        filters.append({"range": {"@timestamp": bounds}})
+    terms = {"service.name": query.app, "host.name": query.host, "http.request.id": query.request_id}
+    for name, value in terms.items():
+        if value is not None:
+            # A longer one is in no index (`ignore_above`); and a term of over 32,766 bytes would be an error.
+            filters.append({"term": {name: value}} if len(value) <= LONGEST_KEYWORD else {"match_none": {}})
+    if query.levels:
+        filters.append({"terms": {"log.level": list(query.levels)}})
+    filters += [{"match_phrase": {"message": " ".join(phrase)}} for phrase in query.phrases]
+    return filters
+
+
+def page(answer: dict[str, Any] | None, query: Query) -> Page:
+    """Read the answer of `_search`; no index at all is an empty page."""
+    if answer is None:
+        return Page()
+    hits = answer["hits"]["hits"]
+    shown = hits[: query.limit]
+    return Page(
+        records=[hit["_source"] for hit in shown],
+        next=Place(*shown[-1]["sort"]) if len(hits) > query.limit and shown else None,
+        incomplete=tuple(notes(answer)),
+    )
+
+
+def notes(answer: dict[str, Any]) -> list[str]:
+    """Say why an answer may lack something."""
+    found = []
+    shards = answer["_shards"]
+    if shards["failed"]:
+        failures = shards.get("failures") or [{}]
+        index = failures[0].get("index", "?")
+        why = (failures[0].get("reason") or {}).get("reason", "unknown")
+        found.append(f"{shards['failed']} of {shards['total']} shards could not be read, first {index}: {why}")
+    if answer.get("timed_out"):
+        found.append("not searched to the end: it took too long")
+    return found
+
+
+def series_body(series: str, first: int, last: int, size: int) -> dict[str, Any]:
+    """Return the body of `_search` for which numbers of a series are stored, lowest first."""
+    return {
+        "size": size,
+        "track_total_hits": False,
+        "_source": False,
+        "query": {
+            "bool": {
+                "filter": [
+                    {"term": {"shipper.series": series}},
+                    {"range": {"event.sequence": {"gte": first, "lte": last}}},
+                ]
+            }
+        },
+        "sort": [{"event.sequence": {"order": "asc", "unmapped_type": "long"}}],
+    }
+
+
+def ledger_body(host: str | None, after: list[Any] | None, size: int) -> dict[str, Any]:
+    """Return the body of `_search` for one page of ledger entries."""
+    body: dict[str, Any] = {
+        "size": size,
+        "track_total_hits": False,
+        "query": {"term": {"host": host}} if host is not None else {"match_all": {}},
+        "sort": [{name: {"order": "asc", "unmapped_type": "keyword"}} for name in ("host", "series", "id")],
+    }
+    if after is not None:
+        body["search_after"] = after
+    return body

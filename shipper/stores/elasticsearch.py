@@ -1,0 +1,246 @@
+"""Elasticsearch (8.19 and 9.x): daily indices by the day of host time, written by `create` with our own ids.
+
+    logs-mesos.<cluster>-2026.11.22              records
+    shipper-dead-letters.<cluster>-2026.11.22    dead letters
+    shipper-ledger.<cluster>                     ledger entries
+
+An index per day of the host's stamp, not a data stream: a record sent again must meet its twin, and behind a rollover
+the same id was created a second time. Elasticsearch shows what is stored within `refresh_interval`, one second.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from shipper.config import Settings
+from shipper.errors import StoreBusy, StoreRejected, StoreUnusable
+from shipper.record import DeadLetter, Fate, Outcome, Record
+from shipper.record.times import from_ns
+from shipper.search.ledger import Entry, Range, merge
+from shipper.search.query import Page, Query
+from shipper.stores import _elasticsearch_questions as questions
+from shipper.stores._agreement import COMPARED, outcome_of_twin
+from shipper.stores._elasticsearch_bulk import Batch, entry_lines, item_outcome, letter_lines
+from shipper.stores._elasticsearch_server import Server
+from shipper.stores._elasticsearch_templates import templates
+
+EXAMPLE: Final[dict[str, Any]] = {"type": "elasticsearch", "urls": ["http://127.0.0.1:9200"]}
+
+#: Most hits of one search: `index.max_result_window`.
+_MOST_HITS: Final = 10_000
+#: A search ends this much before its request would.
+_MARGIN_SECONDS: Final = 1.0
+#: Only open indices of ours, never an error because one is missing.
+_SEARCH: Final = "_search?ignore_unavailable=true&allow_no_indices=true&expand_wildcards=open"
+
+_log = logging.getLogger(__name__)
+
+
+class Config(Settings):
+    """Settings of the Elasticsearch store."""
+
+    type: Literal["elasticsearch"] = "elasticsearch"
+    urls: list[str] = Field(
+        ["http://127.0.0.1:9200"], min_length=1, description="nodes: http:// or https://, with port"
+    )
+    api_key: SecretStr | None = Field(None, description="API key, encoded, as Elasticsearch shows it once")
+    username: str | None = Field(None, description="user name, when there is no API key")
+    password: SecretStr | None = Field(None, description="password of that user")
+    ca_certs: str | None = Field(None, description="file of certificates to trust, when the system does not know them")
+    request_seconds: float = Field(30, gt=0, description="how long a request may take")
+    replicas: int = Field(1, ge=0, description="copies of new indices beside the first; 0 on a single node")
+
+    @field_validator("urls")
+    @classmethod
+    def _urls(cls, urls: list[str]) -> list[str]:
+        for url in urls:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
+                raise ValueError("needs http:// or https://, a host and a port, as http://127.0.0.1:9200")
+            if parts.username is not None:
+                raise ValueError("no credentials in an address: use username and password, or api_key")
+        return urls
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        if self.api_key is not None and self.username is not None:
+            raise ValueError("api_key and username exclude each other")
+        return self
+
+    def build(self, cluster: str) -> "ElasticsearchStore":
+        """Return the store that writes."""
+        return ElasticsearchStore(self, cluster)
+
+    def reader(self, cluster: str) -> "ElasticsearchReader":
+        """Return one that only reads."""
+        return ElasticsearchReader(self, cluster)
+
+
+class ElasticsearchReader:
+    """Answers questions from the indices of one cluster, and from no others."""
+
+    def __init__(self, config: Config, cluster: str) -> None:
+        self._config = config
+        self._cluster = cluster
+        self._records = f"/logs-mesos.{cluster}-*"
+
+    async def __aenter__(self) -> Self:
+        """Make the client; nothing is asked yet."""
+        try:
+            self._server = Server(self._config)
+        except (ValueError, OSError) as error:
+            raise StoreUnusable(f"Elasticsearch: {error}") from None
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self._server.close()
+
+    async def search(self, query: Query) -> Page:
+        """Return the records that match, in order; failed shards and lack of time are said in `incomplete`."""
+        seconds = max(self._config.request_seconds - _MARGIN_SECONDS, self._config.request_seconds / 2)
+        body = questions.search_body(query, seconds)
+        return questions.page(await self._server.ask("POST", f"{self._records}/{_SEARCH}", body), query)
+
+    async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest dead letters."""
+        body = {
+            "size": min(limit, _MOST_HITS),
+            "track_total_hits": False,
+            "sort": [
+                {"received_at": {"order": "desc", "unmapped_type": "date_nanos"}},
+                {"id": {"order": "asc", "unmapped_type": "keyword"}},
+            ],
+        }
+        answer = await self._server.ask("POST", f"/shipper-dead-letters.{self._cluster}-*/{_SEARCH}", body)
+        return [hit["_source"] for hit in answer["hits"]["hits"]] if answer else []
+
+    async def ledger(self, host: str | None = None) -> list[Entry]:
+        """Return the entries of one host or of all, page by page."""
+        found: list[Entry] = []
+        after: list[Any] | None = None
+        while True:
+            body = questions.ledger_body(host, after, _MOST_HITS)
+            answer = _whole(await self._server.ask("POST", f"/shipper-ledger.{self._cluster}/{_SEARCH}", body))
+            hits = answer["hits"]["hits"] if answer else []
+            found += [Entry(**{name: hit["_source"][name] for name in Entry.__slots__}) for hit in hits]
+            if len(hits) < _MOST_HITS:
+                return sorted(found, key=lambda entry: (entry.host, entry.series, entry.first))
+            after = hits[-1]["sort"]
+
+    async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
+        """Return which numbers of a range are stored, as of a second ago."""
+        first, last = numbers
+        found: list[Range] = []
+        while limit > 0 and first <= last:
+            body = questions.series_body(series, first, last, min(limit, _MOST_HITS))
+            answer = _whole(await self._server.ask("POST", f"{self._records}/{_SEARCH}", body))
+            hits = answer["hits"]["hits"] if answer else []
+            found += [(hit["sort"][0], hit["sort"][0]) for hit in hits]
+            if len(hits) < _MOST_HITS:
+                break
+            first, limit = hits[-1]["sort"][0] + 1, limit - len(hits)
+        return merge(found)
+
+    async def healthy(self) -> str | None:
+        """Return why it cannot be used, if so: not reachable, or shards of ours without any copy."""
+        try:
+            answer = await self._server.ask("GET", f"/_cluster/health{self._records}?timeout=1s")
+        except (StoreBusy, StoreRejected) as error:
+            # Who may write and search need not be allowed to ask this.
+            return None if "security_exception" in str(error) else str(error)
+        if answer is not None and answer["status"] == "red":
+            return f"Elasticsearch: status red, {answer['unassigned_shards']} shards are not available"
+        return None
+
+
+def _whole(answer: Any | None) -> Any | None:
+    """Refuse an answer that lacks something, where an incomplete one would be taken for the truth."""
+    if answer is not None and (notes := questions.notes(answer)):
+        raise StoreBusy(f"Elasticsearch: {notes[0]}")
+    return answer
+
+
+class ElasticsearchStore(ElasticsearchReader):
+    """Writes by bulk requests; every item has an outcome of its own."""
+
+    def __init__(self, config: Config, cluster: str) -> None:
+        super().__init__(config, cluster)
+        self._prepared = False
+
+    async def __aenter__(self) -> Self:
+        """Put the templates; when Elasticsearch is away now, before the first record is stored."""
+        await super().__aenter__()
+        try:
+            await self._prepare()
+        except StoreBusy as error:
+            _log.warning("the store is not ready yet", extra={"reason": str(error)})
+        except BaseException:
+            await self._server.close()
+            raise
+        return self
+
+    async def put(self, records: Sequence[Record]) -> list[Outcome]:
+        """Store a batch by one bulk request; a record whose id is taken is compared with its twin."""
+        await self._prepare()
+        batch = Batch(self._cluster, records, from_ns(time.time_ns()))
+        if batch.body:
+            taken = batch.read(await self._server.send(batch.body))
+            if taken:
+                await self._compare(records, batch, taken)
+        if records and all(outcome.fate is Fate.BUSY for outcome in batch.outcomes):
+            raise StoreBusy(f"Elasticsearch: {batch.outcomes[0].reason}")
+        return batch.outcomes
+
+    async def put_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters; the same one twice is kept once."""
+        await self._write_all(letter_lines(self._cluster, letters), known=409)
+
+    async def put_ledger(self, entries: Sequence[Entry]) -> None:
+        """Write ledger entries, replacing those with the same id."""
+        await self._write_all(entry_lines(self._cluster, entries))
+
+    async def _write_all(self, body: bytes, known: int = 200) -> None:
+        """Write documents of our own; StoreBusy when one of them was not taken."""
+        if not body:
+            return
+        await self._prepare()
+        answer = await self._server.send(body)
+        for item in answer["items"] if answer["errors"] else ():
+            (result,) = item.values()
+            if result["status"] not in (200, 201, known):
+                raise StoreBusy(f"Elasticsearch: {item_outcome(result).reason}")
+
+    async def _compare(self, records: Sequence[Record], batch: Batch, taken: list[int]) -> None:
+        """Fetch what is stored under the ids that are taken: the same record, or a different one."""
+        docs = [{"_index": f"logs-mesos.{self._cluster}-{records[i].day}", "_id": records[i].id} for i in taken]
+        answer = await self._server.ask("POST", f"/_mget?_source_includes={','.join(COMPARED)}", {"docs": docs})
+        if answer is None:
+            raise StoreBusy("Elasticsearch: stored records could not be read")
+        for index, twin in zip(taken, answer["docs"], strict=True):
+            if twin.get("found"):
+                batch.outcomes[index] = outcome_of_twin(records[index].fields, twin["_source"])
+            else:  # deleted since, or its shard is away
+                batch.outcomes[index] = Outcome(Fate.BUSY, "the record stored under this id could not be read")
+
+    async def _prepare(self) -> None:
+        """Put the templates once: an index made without them would guess types from the first record."""
+        if self._prepared:
+            return
+        for name, template in templates(self._cluster, self._config.replicas).items():
+            try:
+                await self._server.ask("PUT", f"/_index_template/{name}", template)
+            except StoreRejected as error:
+                raise StoreUnusable(f"template {name}: {error}") from None
+            except StoreBusy as error:
+                if "security_exception" not in str(error) or "unauthorized" not in str(error):
+                    raise
+                _log.warning("may not write index templates; they must be there already", extra={"reason": str(error)})
+                break
+        self._prepared = True

@@ -25,14 +25,28 @@ _SPELLINGS: Final = {
 _NUMBERS: Final = {10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "critical"}
 
 
+#: Looked up first, as nearly every logger writes one of these three forms.
+_WORDS: Final = {form: level for word, level in _SPELLINGS.items() for form in (word, word.upper(), word.capitalize())}
+_LONGEST: Final = 20
+
+
 def normalise(value: object) -> str | None:
     """Return the level that a word or number means, or None when it means none that we know."""
     if isinstance(value, str):
-        found = _SPELLINGS.get(value)
-        return found if found is not None else _SPELLINGS.get(value.strip().lower())
+        found = _WORDS.get(value)
+        if found is not None or len(value) > _LONGEST:
+            return found
+        word = value.strip().lower()
+        if word.isascii() and word.isdecimal():
+            return _of_number(int(word))
+        return _WORDS.get(word)
     if isinstance(value, int) and not isinstance(value, bool):
-        return OF_SEVERITY[value] if 0 <= value <= 7 else _NUMBERS.get(value)
+        return _of_number(value)
     return None
+
+
+def _of_number(number: int) -> str | None:
+    return OF_SEVERITY[number] if 0 <= number <= 7 else _NUMBERS.get(number)
 
 
 def at_least(level: str) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ talks to servers of 8.x and 9.x by the compatibility header.
 import base64
 import io
 import json
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -101,6 +100,14 @@ class Server:
         return StoreBusy(f"{self._where}: {status} {said}")
 
 
+class _Pieces(io.BytesIO):
+    """A large body; what the client's debug log shows of it is its size."""
+
+    def decode(self, *_: str) -> str:
+        """Return what to log."""
+        return f"({len(self.getbuffer())} bytes)"
+
+
 def _client(config: "Config") -> "AsyncElasticsearch":
     # Imported here: a process that stores in SQLite does not pay 90 MB and most of a second for it.
     from elastic_transport import NdjsonSerializer
@@ -119,10 +126,8 @@ def _client(config: "Config") -> "AsyncElasticsearch":
         """Passes on what is NDJSON already; a large one in pieces, so that the event loop goes on meanwhile."""
 
         def dumps(self, data: Any) -> Any:
-            return data if len(data) < _LARGE else io.BytesIO(data)
+            return data if len(data) < _LARGE else _Pieces(data)
 
-    # It would decode every body for a log line, and such a line would hold the text of records.
-    logging.getLogger("elastic_transport.node").propagate = False
     trust: dict[str, Any] = {} if config.ca_certs is None else {"ca_certs": config.ca_certs}
     return AsyncElasticsearch(
         config.urls,

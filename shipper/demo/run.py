@@ -32,6 +32,7 @@ _DEFAULT_URL = "http://127.0.0.1:8080"
 #: How long a request that has much to show is preferred to any.
 _PATIENT_SECONDS = 3.0
 _COUNT_SECONDS = 1.0
+_TAKEN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ async def _show(addresses: Addresses, options: Options, sockets: Path, stopping:
             await trading
             for extra in extras:
                 extra.cancel()
+        await writer.taken(_TAKEN_SECONDS)  # what a socket holds when its reader ends is lost
         writer.close()
         screen.end_counting()
 

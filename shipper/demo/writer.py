@@ -1,6 +1,10 @@
 """Writes to a log socket as syslog(3) does, but never waits: what cannot be taken at once is dropped and counted."""
 
+import asyncio
+import contextlib
+import fcntl
 import socket
+import termios
 from pathlib import Path
 
 
@@ -27,6 +31,14 @@ class Writer:
             self.dropped += 1
             return False
         return True
+
+    async def taken(self, seconds: float) -> None:
+        """Wait until all that was sent has been read, but no longer than so many seconds."""
+        with contextlib.suppress(OSError):  # TimeoutError is one, and so is what a kernel says that does not count
+            async with asyncio.timeout(seconds):
+                # Asked again and again: the kernel tells nobody when a datagram has been read
+                while self._socket is not None and any(fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
 
     def close(self) -> None:
         """Close it; the next message opens it again."""

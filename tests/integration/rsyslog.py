@@ -1,8 +1,11 @@
 """A real rsyslogd on the generated configuration, and a plain RELP receiver that shares no code with the product."""
 
 import asyncio
+import fcntl
 import signal
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +16,12 @@ import psutil
 
 from shipper.generate import write
 from shipper.generate.rsyslog import generate, read
-from tests.servers.process import Process
+from tests.servers.process import Process, wait_until
+
+
+def unread(writer: socket.socket) -> int:
+    """Memory of what was sent and is not read yet; 0: all is read."""
+    return int.from_bytes(fcntl.ioctl(writer, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 class Rsyslogd:
@@ -90,10 +98,14 @@ class Rsyslogd:
         return writer
 
     def write(self, *messages: bytes) -> None:
-        """Write records, each with its PRI ("<14>text")."""
+        """Write records, each with its PRI ("<14>text"); returns when rsyslogd has read them.
+
+        What lies unread in the socket when rsyslogd ends (at most 11 datagrams) is lost before it has a number.
+        """
         with self.writer() as writer:
             for message in messages:
                 writer.send(message)
+            wait_until(lambda: unread(writer) == 0, what=f"{self.socket} is read empty")
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,5 +1,6 @@
 """The sample services: the same seed gives the same requests, a failure travels up, nothing ever waits for logging."""
 
+import asyncio
 import json
 import re
 import socket
@@ -60,6 +61,19 @@ async def test_a_failure_travels_up_with_its_reason() -> None:
     assert "the bank did not answer" in last["error"]["message"]
     trace_ids = {found for text in story for found in re.findall(r"00-([0-9a-f]{32})-", text)}
     assert len(trace_ids) == 1
+
+
+async def test_the_writer_knows_when_all_is_read(run_dir: Path) -> None:
+    writer = Writer(run_dir / "log")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader:
+        reader.bind(str(run_dir / "log"))
+        assert writer.send(b"one")
+        await writer.taken(0)
+        waiting = asyncio.ensure_future(writer.taken(60))
+        assert reader.recv(100) == b"one"
+        await waiting
+    writer.close()
+    await writer.taken(60)
 
 
 def test_the_writer_never_waits(run_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -44,6 +45,9 @@ async def serve(config: Config, stopping: asyncio.Event, started: Callable[[Addr
     The store opens first and closes last; the HTTP service answers (not ready) while the pipeline drains. Raises
     ShipperError for what a person can mend and TimeoutError when the drain took too long.
     """
+    # Records live for milliseconds and form no cycles: the default, a look every 700 objects, costs a third of the CPU.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     try:
         await _serve(config, stopping, started)
     except BaseExceptionGroup as group:
@@ -125,7 +129,9 @@ def _url(settings: ApiSettings, listening: socket.socket) -> str:
 
 def _addresses(http: str, config: Config, pipeline: Pipeline) -> Addresses:
     kinds = [str(getattr(settings, "type", "")) for settings in config.sources]
-    return Addresses(http, [(kind, _text(source.address)) for kind, source in zip(kinds, pipeline.sources, strict=True)])
+    return Addresses(
+        http, [(kind, _text(source.address)) for kind, source in zip(kinds, pipeline.sources, strict=True)]
+    )
 
 
 def _text(address: object) -> str:

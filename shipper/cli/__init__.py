@@ -4,8 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+import shipper.cli.ask
+import shipper.cli.demo
+import shipper.cli.generate
+import shipper.cli.run
 from shipper import __version__
-from shipper.cli import ask, demo, generate, run
 from shipper.errors import ShipperError
 
 _EPILOG = """\
@@ -27,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"shipper {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for part in (demo, run, ask, generate):
+    for part in (shipper.cli.demo, shipper.cli.run, shipper.cli.ask, shipper.cli.generate):
         part.add_commands(commands)
     options = parser.parse_args(arguments)
     try:

@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from shipper import telemetry
 from shipper.enrichers import Enricher
@@ -20,6 +21,8 @@ _log = logging.getLogger(__name__)
 #: Host times this far from ours still name an index; beyond it a record is a dead letter, else a host with a broken
 #: clock (or somebody hostile) could make any number of indices.
 DAYS_AHEAD, DAYS_BACK = 2, 366
+#: In place of the fields of a sealed record.
+_SEALED: dict[str, Any] = {}
 _DAY_NS = 86_400 * 1_000_000_000
 
 
@@ -63,9 +66,7 @@ class Intake:
         self._refresh_days(received.received_at)
         in_flight, receipt, days = self._in_flight, received.receipt, self._days
         fresh: list[Record] = []
-        for record in self._parse(received):
-            if record.day not in days:
-                self._place(record, received)
+        for record in self._parse(received, days):
             key = (record.series, record.sequence)
             first = in_flight.setdefault(key, record)
             if first is not record:
@@ -137,8 +138,8 @@ class Intake:
         telemetry.RECORDS_IN_FLIGHT.set(self.in_flight)
         telemetry.BYTES_HELD.set(self._held + self._partial)
 
-    def _parse(self, received: Received) -> list[Record]:
-        """Parse and enrich, each record within its fence."""
+    def _parse(self, received: Received, days: frozenset[str]) -> list[Record]:
+        """Parse, enrich, stamp and serialise, each record within its fence."""
         read, enrich, received_at = self._read, self._enrich, received.received_at
         records = []
         for payload in received.payloads:
@@ -147,8 +148,15 @@ class Intake:
                 read(record)
                 for add in enrich:
                     add(record)
+                if record.day not in days:
+                    self._place(record, received)
+                record.seal()
             except Exception as bug:  # noqa: BLE001  the fence: one poison record must not stop every shipper it reaches
                 _make_plain(record, bug)
+                if record.day not in days:
+                    self._place(record, received)
+                record.seal()
+            record.fields = _SEALED
             records.append(record)
         return records
 
@@ -162,8 +170,6 @@ class Intake:
         self._sequence += 1
         record.series, record.sequence, record.host = self._series, self._sequence, self._host
         fields = record.fields
-        fields["shipper.series"] = record.series
-        fields["event.sequence"] = record.sequence
         fields["shipper.input"] = received.source
         if received.peer:
             fields["shipper.peer"] = received.peer
@@ -172,9 +178,7 @@ class Intake:
 
     def _meet_twin(self, first: Record, record: Record, receipt: Receipt) -> bool:
         """Let a record wait for its twin in flight; False when that is another record under the same id."""
-        if record.payload == first.payload or (
-            (record.host, record.host_time, record.original) == (first.host, first.host_time, first.original)
-        ):
+        if record.payload == first.payload or record.is_twin(first):
             if first.twins is None:
                 first.twins = []
             first.twins.append(receipt)
@@ -193,7 +197,8 @@ class Intake:
 
 def _memory(records: Sequence[Record]) -> int:
     """Bytes that records in flight are counted with."""
-    return sum([len(record.payload) for record in records]) + RECORD_OVERHEAD * len(records)
+    sizes = [len(record.payload) + len(record.document) for record in records]
+    return sum(sizes) + RECORD_OVERHEAD * len(records)
 
 
 #: What only the host says of a record: kept when parsing the rest of it failed.

@@ -1,17 +1,10 @@
-"""What all stores must agree on; first of all when two records under one id are the same record, sent twice.
-
-What a parser or an enricher found has no part in it: a better parser, or a task that became known meanwhile, must not
-turn a record that is sent again into a different one.
-"""
+"""What all stores must agree on; first of all what becomes of a record whose id is taken."""
 
 import base64
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shipper.record import DUPLICATE, Fate, Outcome
-
-#: Fields of a stored record that `outcome_of_twin` looks at.
-COMPARED: Final = ("event.created", "host.name", "event.original", "message", "shipper.original_base64")
+from shipper.record import DUPLICATE, Fate, Outcome, said_by_host
 
 #: Longest value by which a keyword is found (`ignore_above` in Elasticsearch).
 LONGEST_KEYWORD: Final = 1024
@@ -24,12 +17,7 @@ _COLLISION: Final = Outcome(Fate.REJECTED, "id collision: a different record is 
 
 def outcome_of_twin(fields: Mapping[str, Any], stored: Mapping[str, Any]) -> Outcome:
     """Say what becomes of a record whose id is taken: a duplicate when host, host time and original text are equal."""
-    return DUPLICATE if _said(fields) == _said(stored) else _COLLISION
-
-
-def _said(fields: Mapping[str, Any]) -> tuple[Any, ...]:
-    original = fields.get("event.original") or fields.get("message")
-    return fields.get("event.created"), fields.get("host.name"), original, fields.get("shipper.original_base64")
+    return DUPLICATE if said_by_host(fields) == said_by_host(stored) else _COLLISION
 
 
 def bug(error: Exception) -> Outcome:

@@ -59,14 +59,18 @@ class Batch:
 
 def _lines(cluster: str, records: Sequence[Record], ingested: str) -> Iterator[bytes]:
     """Action and document of each record."""
+    end = b',"event.ingested":"%b"}\n' % ingested.encode()
+    day = series = None
+    create = b""
     for record in records:
-        fields = record.fields
-        fields["event.ingested"] = ingested
-        fields["event.sequence"] = record.sequence
-        fields["shipper.series"] = record.series
-        yield _create(f"logs-mesos.{cluster}-{record.day}", record.series)
-        yield b'%010d"}}\n' % record.sequence
-        yield orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+        if record.day != day or record.series != series:
+            day, series = record.day, record.series
+            create = _create(f"logs-mesos.{cluster}-{day}", series)
+        if not record.document:
+            record.seal()
+        yield b'%b%010d"}}\n' % (create, record.sequence)
+        yield record.document[:-1]
+        yield end
 
 
 @lru_cache(maxsize=1024)

@@ -18,12 +18,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shipper.config import Settings
 from shipper.errors import StoreBusy, StoreRejected, StoreUnusable
-from shipper.record import DeadLetter, Fate, Outcome, Record
+from shipper.record import COMPARED, DeadLetter, Fate, Outcome, Record
 from shipper.record.times import from_ns
 from shipper.search.ledger import Entry, Range, merge
 from shipper.search.query import Page, Query
 from shipper.stores import _elasticsearch_questions as questions
-from shipper.stores._agreement import COMPARED, outcome_of_twin
+from shipper.stores._agreement import outcome_of_twin
 from shipper.stores._elasticsearch_bulk import Batch, entry_lines, item_outcome, letter_lines
 from shipper.stores._elasticsearch_server import Server
 from shipper.stores._elasticsearch_templates import templates
@@ -225,7 +225,7 @@ class ElasticsearchStore(ElasticsearchReader):
             raise StoreBusy("Elasticsearch: stored records could not be read")
         for index, twin in zip(taken, answer["docs"], strict=True):
             if twin.get("found"):
-                batch.outcomes[index] = outcome_of_twin(records[index].fields, twin["_source"])
+                batch.outcomes[index] = outcome_of_twin(records[index].content(), twin["_source"])
             else:  # deleted since, or its shard is away
                 batch.outcomes[index] = Outcome(Fate.BUSY, "the record stored under this id could not be read")
 

@@ -39,7 +39,7 @@ def json_message(chance: random.Random, request_id: str) -> str:
 def plain_message(chance: random.Random, request_id: str) -> str:
     """A text line of about 200 bytes with a level and a request id in it."""
     return (
-        f"{chance.choice(LEVELS)} shop.worker-{chance.randrange(16)} [req-{request_id}] "
+        f"{chance.choice(LEVELS)} shop.worker-{chance.randrange(16)} [request_id={request_id}] "
         f"{chance.choice(TEXTS)} 10.1.{chance.randrange(256)}.{chance.randrange(256)} {chance.randrange(10_000)} ms "
         f"item={chance.randrange(10**6)}"
     )

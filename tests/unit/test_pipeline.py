@@ -199,11 +199,11 @@ async def test_a_parser_that_raises_on_one_record_hurts_only_that_one(monkeypatc
     monkeypatch.setattr(rfc3164, "parse", poisoned)
     async with running(FakeStore()) as rig:
         await rig.submit(payload(1), payload(2, "poison pill"), payload(3)).wait()
-        stored = rig.store.records[f"{SERIES}-0000000002"]
+        stored = rig.store.records[f"{SERIES}-0000000002"].content()
         assert len(rig.store.records) == 3
-        assert stored.fields["message"] == "poison pill"
-        assert stored.fields["tags"] == ["parser_bug"]
-        assert stored.fields["host.name"] == "h1"
+        assert stored["message"] == "poison pill"
+        assert stored["tags"] == ["parser_bug"]
+        assert stored["host.name"] == "h1"
 
 
 async def test_a_host_with_a_broken_clock_makes_dead_letters_not_indices() -> None:

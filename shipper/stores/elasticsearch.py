@@ -47,12 +47,14 @@ class Config(Settings):
     urls: list[str] = Field(
         ["http://127.0.0.1:9200"], min_length=1, description="nodes: http:// or https://, with port"
     )
-    api_key: SecretStr | None = Field(None, description="API key, encoded, as Elasticsearch shows it once")
-    username: str | None = Field(None, description="user name, when there is no API key")
-    password: SecretStr | None = Field(None, description="password of that user")
-    ca_certs: str | None = Field(None, description="file of certificates to trust, when the system does not know them")
-    request_seconds: float = Field(30, gt=0, description="how long a request may take")
-    replicas: int = Field(1, ge=0, description="copies of new indices beside the first; 0 on a single node")
+    api_key: SecretStr | None = Field(default=None, description="API key, encoded, as Elasticsearch shows it once")
+    username: str | None = Field(default=None, description="user name, when there is no API key")
+    password: SecretStr | None = Field(default=None, description="password of that user")
+    ca_certs: str | None = Field(
+        default=None, description="file of certificates to trust, when the system does not know them"
+    )
+    request_seconds: float = Field(default=30, gt=0, description="how long a request may take")
+    replicas: int = Field(default=1, ge=0, description="copies of new indices beside the first; 0 on a single node")
 
     @field_validator("urls")
     @classmethod

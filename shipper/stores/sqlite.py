@@ -32,9 +32,13 @@ class Config(Settings):
     """Settings of the SQLite store."""
 
     type: Literal["sqlite"] = "sqlite"
-    path: str = Field("data", min_length=1, description="folder of its files; each cluster gets one in it")
-    retention_days: int = Field(14, ge=0, description="days are deleted when they are older; 0 keeps them for ever")
-    search_seconds: float = Field(10, gt=0, description="how long a question may take; then the answer is incomplete")
+    path: str = Field(default="data", min_length=1, description="folder of its files; each cluster gets one in it")
+    retention_days: int = Field(
+        default=14, ge=0, description="days are deleted when they are older; 0 keeps them for ever"
+    )
+    search_seconds: float = Field(
+        default=10, gt=0, description="how long a question may take; then the answer is incomplete"
+    )
 
     def build(self, cluster: str) -> "SqliteStore":
         """Return the store that writes."""

@@ -16,6 +16,7 @@ from shipper.stores._elasticsearch_server import reason
 _INDEX_ERRORS: Final = frozenset(
     {"cluster_block_exception", "index_closed_exception", "index_not_found_exception", "validation_exception"}
 )
+_TIME: Final = b'"@timestamp":"'
 
 
 class Batch:
@@ -68,6 +69,8 @@ def _lines(cluster: str, records: Sequence[Record], ingested: str) -> Iterator[b
             create = _create(f"logs-mesos.{cluster}-{day}", series)
         if not record.document:
             record.seal()
+        if _TIME not in record.document:
+            raise ValueError("no @timestamp: it would be stored, and found by no question")
         yield b'%b%010d"}}\n' % (create, record.sequence)
         yield record.document[:-1]
         yield end

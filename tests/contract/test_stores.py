@@ -187,7 +187,11 @@ def _poison() -> dict[str, Record]:
         deep = {"a": deep}
     no_time = record(2)
     del no_time.fields["@timestamp"]
+    several_times = record(2)
+    several_times.fields["@timestamp"] = [several_times.fields["@timestamp"]] * 2
     return {
+        "no time": no_time,
+        "several times": several_times,
         "too deep": record(2, labels=deep),
         "not JSON": record(2, labels={"a": object()}),
         "lone surrogate": record(2, "half \ud800 a pair"),

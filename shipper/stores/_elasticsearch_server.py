@@ -47,6 +47,7 @@ class Server:
     def __init__(self, config: "Config") -> None:
         self._client = _client(config)
         self._where = "Elasticsearch at " + ", ".join(config.urls)
+        self._seconds = config.request_seconds
         self._headers = {"accept": _ACCEPT, **_authorization(config)}
 
     async def close(self) -> None:
@@ -80,7 +81,7 @@ class Server:
         try:
             # One try: the pipeline tries again, and finds out what was stored meanwhile.
             answer = await self._client.transport.perform_request(
-                method, target, body=body, headers=headers, max_retries=0
+                method, target, body=body, headers=headers, max_retries=0, request_timeout=self._seconds
             )
         except ConnectionTimeout:
             raise StoreBusy(f"{self._where}: no answer in time") from None
@@ -132,7 +133,6 @@ def _client(config: "Config") -> "AsyncElasticsearch":
     return AsyncElasticsearch(
         config.urls,
         **trust,
-        request_timeout=config.request_seconds,
         connections_per_node=_CONNECTIONS,
         serializers={
             "application/json": Json(),

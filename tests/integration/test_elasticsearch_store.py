@@ -264,8 +264,9 @@ async def test_answers_to_a_whole_request(status: str, body: bytes, error: type[
     async with answering(status, body, kind) as url, settings(url, request_seconds=0.5).reader("c") as reader:
         store = settings(url, request_seconds=0.5).build("c")
         store._server, store._prepared = reader._server, True
-        with pytest.raises(error, match=text) as raised:
-            await store.put([record(1)])
+        async with asyncio.timeout(5):
+            with pytest.raises(error, match=text) as raised:
+                await store.put([record(1)])
         assert type(raised.value) is error
         assert "\n" not in str(raised.value)
 

@@ -44,16 +44,16 @@ def _filters(query: Query) -> list[dict[str, Any]]:
     return filters
 
 
-def page(answer: dict[str, Any] | None, query: Query) -> Page:
-    """Read the answer of `_search`; no index at all is an empty page."""
+def page(answer: dict[str, Any] | None, query: Query, *known: str) -> Page:
+    """Read the answer of `_search`, with what is known to be missing in it; no index at all is an empty page."""
     if answer is None:
-        return Page()
+        return Page(incomplete=known)
     hits = answer["hits"]["hits"]
     shown = hits[: query.limit]
     return Page(
         records=[hit["_source"] for hit in shown],
         next=Place(*shown[-1]["sort"]) if len(hits) > query.limit and shown else None,
-        incomplete=tuple(notes(answer)),
+        incomplete=(*known, *notes(answer)),
     )
 
 

@@ -103,16 +103,31 @@ def _may_come_before(near: int, row: _Found, query: Query) -> bool:
 
 def _select(connection: sqlite3.Connection, query: Query) -> tuple[str, list[Any]]:
     """SQL and its values. Which index to take is decided here: SQLite has no figures to decide by."""
+    match = _match(query)
+    few = query.request_id is not None or (match is not None and _matches_few(connection, match))
+    plain = "+" if few else ""  # "+column" keeps SQLite from using that column's index
+    conditions, values = _conditions(query, plain)
+    if match is not None:
+        # Many: walk along time and look into the index of words for each row, which ends when the page is full.
+        conditions.append(
+            "rowid IN (SELECT rowid FROM words WHERE words MATCH ?)"
+            if few
+            else "EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND words.rowid = records.rowid)"
+        )
+        values.append(match)
+    direction = "DESC" if query.newest_first else "ASC"
+    order = ", ".join(f"{column} {direction}" for column in (f"{plain}timestamp", "series", "sequence"))
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return (
+        f"SELECT timestamp, series, sequence, document FROM records{where} ORDER BY {order} LIMIT ?",
+        [*values, query.limit + 1],
+    )
+
+
+def _conditions(query: Query, plain: str) -> tuple[list[str], list[Any]]:
+    """Conditions on columns, and their values."""
     conditions: list[str] = []
     values: list[Any] = []
-    match = _match(query)
-    few = query.request_id is not None
-    if match is not None and not few:
-        count = connection.execute(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)", (match, _MANY_MATCHES)
-        )
-        few = count.fetchone()[0] < _MANY_MATCHES
-    plain = "+" if few else ""  # "+column" keeps SQLite from using that column's index
     for column, value in (("request_id", query.request_id), (f"{plain}app", query.app), ("host", query.host)):
         if value is not None:
             conditions.append(f"{column} = ?")
@@ -124,25 +139,18 @@ def _select(connection: sqlite3.Connection, query: Query) -> tuple[str, list[Any
         if bound is not None:
             conditions.append(f"{plain}timestamp {operator} ?")
             values.append(within(bound))
-    direction, beyond = ("DESC", "<") if query.newest_first else ("ASC", ">")
     if query.after is not None:
+        beyond = "<" if query.newest_first else ">"
         conditions.append(f"{plain}timestamp {beyond}= ? AND (timestamp, series, sequence) {beyond} (?, ?, ?)")
         at, sequence = within(query.after.timestamp), within(query.after.sequence)
         values += [at, at, query.after.series, sequence]
-    if match is not None:
-        # Many: walk along time and look into the index of words for each row, which ends when the page is full.
-        conditions.append(
-            "rowid IN (SELECT rowid FROM words WHERE words MATCH ?)"
-            if few
-            else "EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND words.rowid = records.rowid)"
-        )
-        values.append(match)
-    order = ", ".join(f"{column} {direction}" for column in (f"{plain}timestamp", "series", "sequence"))
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return (
-        f"SELECT timestamp, series, sequence, document FROM records{where} ORDER BY {order} LIMIT ?",
-        [*values, query.limit + 1],
-    )
+    return conditions, values
+
+
+def _matches_few(connection: sqlite3.Connection, match: str) -> bool:
+    count = "SELECT COUNT(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
+    found: int = connection.execute(count, (match, _MANY_MATCHES)).fetchone()[0]
+    return found < _MANY_MATCHES
 
 
 def _match(query: Query) -> str | None:

@@ -31,6 +31,7 @@ class Writer:
         self._clock = clock
         self._days: OrderedDict[str, Day] = OrderedDict()
         self._expired_at = float("-inf")
+        self._ledger: sqlite3.Connection | None = None
         self._troubles: dict[str, str | None] = {}
 
     def open(self) -> None:
@@ -38,13 +39,13 @@ class Writer:
         self._lock = files.Lock(self._directory)
         path = self._directory / files.LEDGER
         try:
-            self._ledger = files.open_to_write(path, ledger=True)
+            self._open_ledger()
             today = day(from_ns(self._clock()))
             path = files.day_file(self._directory, today)
             if path.exists():
                 self._day(today)
         except sqlite3.Error as error:
-            self._lock.release()
+            self.close()
             raise StoreUnusable(files.explain(error, path)) from None
         self._expire()
 
@@ -52,7 +53,9 @@ class Writer:
         """Close all files and give the folder back."""
         for name in list(self._days):
             self._close_day(name)
-        self._ledger.close()
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
         self._lock.release()
 
     @property
@@ -112,8 +115,9 @@ class Writer:
 
     def _write_ledger(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         try:
-            with transaction(self._ledger):
-                insert(self._ledger, statement, rows)
+            ledger = self._open_ledger()
+            with transaction(ledger):
+                insert(ledger, statement, rows)
         except sqlite3.Error as error:
             if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
                 raise
@@ -152,18 +156,31 @@ class Writer:
             return
         self._expired_at = time.monotonic()
         first = self._first_day()
-        for name, path in files.day_files(self._directory):
-            if name < first:
-                self._close_day(name)
-                files.remove_day(path)
         before = self._clock() - self._retention_days * _DAY_NS
         try:
-            with transaction(self._ledger):
-                self._ledger.execute("DELETE FROM dead_letters WHERE received_at < ?", (before,))
-                self._ledger.execute(
-                    "DELETE FROM entries WHERE (host, series) IN"
-                    " (SELECT host, series FROM entries GROUP BY host, series HAVING MAX(updated_at) < ?)",
-                    (before,),
-                )
-        except sqlite3.OperationalError:
-            return  # full or locked: next hour
+            for name, path in files.day_files(self._directory):
+                if name < first:
+                    self._close_day(name)
+                    files.remove_day(path)
+            self._expire_ledger(before)
+        except (OSError, StoreBusy, sqlite3.OperationalError) as error:
+            self._troubles["retention"] = f"{self._directory}: old days could not be deleted: {error}"
+        else:
+            self._troubles["retention"] = None
+
+    def _expire_ledger(self, before: int) -> None:
+        """Delete what is older; of the ledger whole series only, as a part of one would look like a loss."""
+        ledger = self._open_ledger()
+        with transaction(ledger):
+            ledger.execute("DELETE FROM dead_letters WHERE received_at < ?", (before,))
+            ledger.execute(
+                "DELETE FROM entries WHERE (host, series) IN"
+                " (SELECT host, series FROM entries GROUP BY host, series HAVING MAX(updated_at) < ?)",
+                (before,),
+            )
+
+    def _open_ledger(self) -> sqlite3.Connection:
+        """Return the ledger's connection, made when there is none; sqlite3.Error when it cannot be."""
+        if self._ledger is None:
+            self._ledger = files.open_to_write(self._directory / files.LEDGER, ledger=True)
+        return self._ledger

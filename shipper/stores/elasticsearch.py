@@ -34,8 +34,10 @@ EXAMPLE: Final[dict[str, Any]] = {"type": "elasticsearch", "urls": ["http://127.
 _MOST_HITS: Final = 10_000
 #: A search ends this much before its request would.
 _MARGIN_SECONDS: Final = 1.0
-#: Only open indices of ours, never an error because one is missing.
+#: Only indices that are open, never an error because one is missing.
 _SEARCH: Final = "_search?ignore_unavailable=true&allow_no_indices=true&expand_wildcards=open"
+#: The same, but an error when one is closed: what it holds would be missing in the answer.
+_SEARCH_ALL: Final = "_search?allow_no_indices=true&expand_wildcards=open,closed"
 
 _log = logging.getLogger(__name__)
 
@@ -105,10 +107,17 @@ class ElasticsearchReader:
         await self._server.close()
 
     async def search(self, query: Query) -> Page:
-        """Return the records that match, in order; failed shards and lack of time are said in `incomplete`."""
+        """Return the records that match, in order; what could not be searched is said in `incomplete`."""
         seconds = max(self._config.request_seconds - _MARGIN_SECONDS, self._config.request_seconds / 2)
         body = questions.search_body(query, seconds)
-        return questions.page(await self._server.ask("POST", f"{self._records}/{_SEARCH}", body), query)
+        try:
+            answer = await self._server.ask("POST", f"{self._records}/{_SEARCH_ALL}", body)
+        except StoreRejected as error:
+            if "index_closed_exception" not in str(error):
+                raise
+            answer = await self._server.ask("POST", f"{self._records}/{_SEARCH}", body)
+            return questions.page(answer, query, "days that are closed were not searched")
+        return questions.page(answer, query)
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest dead letters."""
@@ -137,7 +146,7 @@ class ElasticsearchReader:
             after = hits[-1]["sort"]
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
-        """Return which numbers of a range are stored, as of a second ago."""
+        """Return which numbers of a range are stored in days that are open, as of a second ago."""
         first, last = numbers
         found: list[Range] = []
         while limit > 0 and first <= last:

@@ -39,7 +39,7 @@ class ShipperProcess:
         self.log.unlink(missing_ok=True)
         hidden = {name: "" for name in os.environ if name.startswith("SHIPPER_")}
         assert not hidden, f"unset {', '.join(hidden)} for tests"
-        argv = [sys.executable, "-m", "shipper", "run", "--config", self.config]
+        argv = [sys.executable, "-m", "shipper", "run", "--config", str(self.config)]
         self.process = Process(argv, log=self.log)
         self.process.wait_until(lambda: self._started() is not None, START_SECONDS, "it listens")
         started = self._started()

@@ -9,12 +9,14 @@ from shipper.record import Record, ids
 EXAMPLE: Final[dict[str, Any]] = {"type": "request_id"}
 
 _VALUE: Final = r"([A-Za-z0-9._:/+=@-]+)"
-#: `request_id=…`, `request-id: …`, `X-Request-ID: …`, `"requestId":"…"`, `req_id=…`, and `[req-…` as OpenStack writes.
-_REQUEST_ID: Final = re.compile(
-    rf"[Rr][Ee][Qq](?:[Uu][Ee][Ss][Tt])?[-_. ]?[Ii][Dd][\"']?\s?[=:]\s?[\"']?{_VALUE}|\[(req-[0-9a-f-]{{36}})(?=[ \]])",
-    re.ASCII,
-)
+#: What may follow `req`, in any case: `request_id=…`, `Request-ID: …`, `requestId":"…"`, `req_id=…`.
+_NAMED: Final = re.compile(rf"(?:[Uu][Ee][Ss][Tt])?[-_. ]?[Ii][Dd][\"']?\s?[=:]\s?[\"']?{_VALUE}", re.ASCII)
+#: `[req-…` as OpenStack writes it, from the bracket's inside on.
+_OPENSTACK: Final = re.compile(r"-[0-9a-f-]{36}(?=[ \]])", re.ASCII)
 _TRACEPARENT: Final = re.compile(rf"[Tt]raceparent[\"']?\s?[=:]?\s?[\"']?({ids.TRACEPARENT})(?![0-9a-z-])", re.ASCII)
+
+
+_SPELLINGS: Final = ("req", "Req", "REQ")
 
 
 class Config(Settings):
@@ -34,26 +36,31 @@ class RequestId:
         """Search the message, if a look at its letters says that it can be worth it."""
         fields = record.fields
         message = fields["message"]
-        # Few lines have a "q" at all, and looking for one letter is the fastest search there is.
-        if ("q" in message or "Q" in message) and "http.request.id" not in fields and _tells(message):
-            _find_request_id(message, fields)
+        if "http.request.id" not in fields:
+            # Looking for letters is the fastest search there is; most lines end here.
+            for spelling in _SPELLINGS:
+                if spelling in message and _find_request_id(message, spelling, fields):
+                    break
         if "raceparent" in message and "trace.id" not in fields:
             _find_traceparent(message, fields)
 
 
-def _tells(message: str) -> bool:
-    return "req" in message or "Req" in message or "REQ" in message
-
-
-def _find_request_id(message: str, fields: dict[str, Any]) -> None:
-    found = _REQUEST_ID.search(message)
-    while found is not None:
-        # A sentence may end behind the id.
-        value = ids.request_id((found[1] or found[2]).rstrip(".:"))
+def _find_request_id(message: str, spelling: str, fields: dict[str, Any]) -> bool:
+    at = message.find(spelling)
+    while at >= 0:
+        found = _NAMED.match(message, at + 3)
+        if found is not None:
+            # A sentence may end behind the id.
+            value = ids.request_id(found[1].rstrip(".:"))
+        elif message[at - 1 : at] == "[" and (found := _OPENSTACK.match(message, at + 3)) is not None:
+            value = message[at : found.end()]
+        else:
+            value = None
         if value is not None:
             fields["http.request.id"] = value
-            return
-        found = _REQUEST_ID.search(message, found.end())
+            return True
+        at = message.find(spelling, at + 3)
+    return False
 
 
 def _find_traceparent(message: str, fields: dict[str, Any]) -> None:

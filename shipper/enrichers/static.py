@@ -48,4 +48,5 @@ class Static:
     def enrich(self, record: Record) -> None:
         """Add every field that the record has not."""
         for name, value in self._fields:
-            record.fields.setdefault(name, value)
+            if name not in record.shared.fields:
+                record.fields.setdefault(name, value)

@@ -65,15 +65,18 @@ def _complete(record: Record, text: str) -> None:
         del found["event.original"]
     received_at = _text_of_time(record.received_at)
     found["shipper.received_at"] = received_at
-    found["ecs.version"] = fields.ECS_VERSION
+    shared = record.shared.fields
+    if not shared and "ecs.version" not in found:
+        found["ecs.version"] = fields.ECS_VERSION
     if "@timestamp" not in found:
         found["@timestamp"] = found.get("event.created", received_at)
         record.assume("time")
     if "log.level" not in found:
-        severity = found.get("log.syslog.severity.code")
+        severity = shared.get("log.syslog.severity.code")
+        if severity is None:
+            severity = found.get("log.syslog.severity.code")
         if severity is not None:
             found["log.level"] = levels.OF_SEVERITY[severity]
-    if "service.name" not in found:
-        appname = found.get("log.syslog.appname")
-        if appname is not None:
-            found["service.name"] = appname
+    appname = found.get("log.syslog.appname")
+    if appname is not None and "service.name" not in found:
+        found["service.name"] = appname

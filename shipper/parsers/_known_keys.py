@@ -145,7 +145,7 @@ class Reading:
             record.tag("label_cut")
         if self.labels:
             found["labels"] = self.labels
-        record.fields.update(found)
+        record.add(found)
 
     def _take(self, key: str, value: Any) -> bool:
         """Make fields of a value if its key is known and it fits."""

@@ -108,9 +108,10 @@ def nanoseconds(unit: int) -> Any:
             if found is None:
                 return None
             value = float(found[1]) if "." in value else int(value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value * unit <= LARGEST // 2:
-            return None
-        return round(value * unit)
+        # The types themselves: a bool is an int to isinstance.
+        if (type(value) is int or type(value) is float) and 0 <= value * unit <= LARGEST // 2:
+            return round(value * unit)
+        return None
 
     return read
 

@@ -5,11 +5,13 @@ JSON string in there. DESIGN.md, "The record that rsyslog sends".
 """
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
-from shipper.record import Record, times
+from shipper.record import Record, Shared, times
+from shipper.record.fields import ECS_VERSION
 
 #: rsyslog writes `"v": "1"`, with a space, as it does for constants.
 _OPENING: Final = '{"v":'
@@ -21,9 +23,9 @@ _LAST_SEQUENCE: Final = 2**31 - 1
 _LONGEST: Final = 255
 _MOST_KNOWN: Final = 4096
 
-#: What a host says the same of record after record, as fields; looked up by the values that it sent.
-_Said = tuple[str, str, Any, Any, Any]
-_known: Final[dict[_Said, dict[str, Any]]] = {}
+#: What a host says the same of record after record (series, host, input, PRI, container), as it sent it.
+_Said = tuple[Any, ...]
+_known: Final[dict[_Said, Shared]] = {}
 
 
 def parse(record: Record) -> bool:
@@ -31,56 +33,62 @@ def parse(record: Record) -> bool:
 
     A stamp that is not valid is no reason to lose the record: it keeps its message and gets no series.
     """
-    if not record.body.startswith(_OPENING):
+    body = record.body
+    if body[:5] != _OPENING:
         return False
     try:
-        outer = orjson.loads(record.body)
+        outer = orjson.loads(body)
         message, host_time, sequence = outer["message"], outer["host_time"], outer["sequence"]
-        said: _Said = (outer["series"], outer["host"], outer.get("input"), outer.get("pri"), outer.get("container"))
+        said = (outer["series"], outer["host"], outer.get("input"), outer.get("pri"), outer.get("container"))
         if outer["v"] != _VERSION:
             return False
-        same = _known.get(said)
+        shared = _known.get(said)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return False  # TypeError: a value that is no text but a list or an object
     if not (type(message) is type(host_time) is type(sequence) is str):
         return False
-    if same is None:  # else all that was said is text: nothing else is remembered
+    if shared is None:  # else all that was said is text: nothing else is remembered
         if not (type(said[0]) is type(said[1]) is str):
             return False
-        same = _learn(said)
-    fields = record.fields = {**same, **record.fields} if record.fields else same.copy()
+        shared = _learn(said)
+    fields = record.fields
+    record.shared = shared
     record.body = fields["event.original"] = message
-    record.host = fields.get("host.name", "")
+    record.host = shared.fields.get("host.name", "")
     created = times.utc(host_time)
     if created is not None:
         record.host_time = host_time
         fields["event.created"] = created
-    number = _number(sequence)
-    if created is not None and number and record.host and "shipper.series" in fields:
-        record.day = times.day(created)
-        record.series = said[0]
-        record.sequence = fields["event.sequence"] = number
-    else:
-        fields.pop("shipper.series", None)
-        record.tag("host_stamp_invalid")
+        number = _number(sequence)
+        if number and record.host and "shipper.series" in shared.fields:
+            record.day = _day(created[:10])
+            record.series, record.sequence = said[0], number
+            return True
+    record.unshare()
+    record.fields.pop("shipper.series", None)
+    record.tag("host_stamp_invalid")
     return True
 
 
-def _learn(said: _Said) -> dict[str, Any]:
+def _learn(said: _Said) -> Shared:
     """Return what is valid of it as fields, and remember it."""
     series, host, name, pri, container = said
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"ecs.version": ECS_VERSION}
     if type(series) is str and _SERIES.fullmatch(series):
         fields["shipper.series"] = series
     named = {"host.name": host, "shipper.input": name, "container.id": container}
     fields.update({field: text for field, text in named.items() if type(text) is str and 0 < len(text) <= _LONGEST})
     if type(pri) is str and (codes := _codes(pri)) is not None:
         fields["log.syslog.facility.code"], fields["log.syslog.severity.code"] = codes
+    shared = Shared(fields)
     if all(type(value) is str and len(value) <= _LONGEST for value in said):
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
-        _known[said] = fields
-    return fields
+        _known[said] = shared
+    return shared
+
+
+_day = lru_cache(maxsize=1024)(times.day)
 
 
 def _number(sequence: str) -> int:

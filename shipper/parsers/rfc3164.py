@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from shipper.parsers._syslog import add_hostname, add_pri, is_hostname, pid_of, split_pri
-from shipper.record import Record, levels, times
+from shipper.record import Record, Shared, levels, times
 
 _MONTHS: Final = {name: number for number, name in enumerate(calendar.month_abbr) if name}
 _MONTH_NAMES: Final = tuple(calendar.month_abbr)
@@ -41,6 +41,8 @@ _TIGHT: Final = re.compile(
 )
 #: Longest tag with its process id.
 _LONGEST: Final = 530
+#: What a stamp of syslog(3) leaves open.
+_ASSUMED: Final = ("year", "zone", "fraction")
 
 
 class _Stamp(NamedTuple):
@@ -66,11 +68,11 @@ def parse(record: Record) -> bool:
         return _parse_any(record)
     # Nearly every record from a local socket: stamped in the very second in which the host read it.
     fields["@timestamp"] = fields["event.created"]
-    fields["shipper.assumed"] = ["year", "zone", "fraction"]
+    fields["shipper.assumed"] = _ASSUMED
     end = body.find(": ", 16, 16 + _LONGEST)
-    tag = _tag(body[16:end]) if end > 0 else None
-    if tag is not None:
-        fields.update(tag)
+    shared = _with_tag(record.shared, body[16:end]) if end > 0 else None
+    if shared is not None:
+        record.shared = shared
         record.body = body[end + 2 :]
         return True
     header = _split_header(body[16:])
@@ -79,6 +81,12 @@ def parse(record: Record) -> bool:
     else:
         _add_header(record, header)
     return True
+
+
+@lru_cache(maxsize=4096)
+def _with_tag(shared: Shared, head: str) -> Shared | None:
+    tag = _tag(head)
+    return None if tag is None else shared | {**tag, "service.name": tag["log.syslog.appname"]}
 
 
 def _parse_any(record: Record) -> bool:

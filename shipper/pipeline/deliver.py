@@ -162,16 +162,17 @@ class Delivery:
             if letters:
                 await self._keep_dead_letters(letters)
         self._ledger.add(records, outcomes)
-        for record in records:
-            if record.twins:
-                self._ledger.add_duplicates(record, len(record.twins))
+        for record in [record for record in records if record.twins]:
+            self._ledger.add_duplicates(record, len(record.twins or ()))
         await self._ledger.written()
         if stored:
             self._accepted_at = time.monotonic()
         twins = self._intake.settled(records)
-        for fate, count in Counter([outcome.fate for outcome in outcomes]).items():
+        fates = Counter({Fate.STORED: stored, Fate.DUPLICATE: twins})
+        if stored < len(outcomes):
+            fates.update(outcome.fate for outcome in outcomes if outcome is not STORED)
+        for fate, count in fates.items():
             telemetry.RECORDS_SETTLED.labels(fate.value).inc(count)
-        telemetry.RECORDS_SETTLED.labels(Fate.DUPLICATE.value).inc(twins)
 
     async def _keep_dead_letters(self, letters: list[DeadLetter]) -> None:
         for letter in letters:

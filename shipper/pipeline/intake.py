@@ -13,7 +13,7 @@ from typing import Any
 from shipper import telemetry
 from shipper.enrichers import Enricher
 from shipper.pipeline.buffer import Buffer
-from shipper.record import RECORD_OVERHEAD, Receipt, Received, Record, times
+from shipper.record import NOTHING_SHARED, RECORD_OVERHEAD, Receipt, Received, Record, times
 from shipper.sources import Waiting
 
 _log = logging.getLogger(__name__)
@@ -88,8 +88,9 @@ class Intake:
         receipt, count, twins = None, 0, 0
         for record in records:
             key = (record.series, record.sequence)
-            if in_flight.get(key) is record:
-                del in_flight[key]
+            first = in_flight.pop(key, record)
+            if first is not record:
+                in_flight[key] = first  # this one was the other record under the same id
             if record.twins:
                 twins += len(record.twins)
                 for twin in record.twins:
@@ -203,7 +204,7 @@ def _memory(records: Sequence[Record]) -> int:
 
 #: What only the host says of a record: kept when parsing the rest of it failed.
 _HOST_FIELDS = (
-    "event.created", "event.sequence", "host.name", "container.id", "shipper.series", "shipper.input",
+    "event.created", "host.name", "container.id", "shipper.series", "shipper.input",
     "log.syslog.facility.code", "log.syslog.severity.code",
 )  # fmt: skip
 
@@ -213,7 +214,9 @@ def _make_plain(record: Record, bug: Exception) -> None:
     telemetry.PARSER_BUGS.labels(type(bug).__name__).inc()
     _log.error("a parser or enricher failed on a record, which is kept as plain text", exc_info=bug)
     read_at = times.from_ns(record.received_at)
-    stamped = {name: record.fields[name] for name in _HOST_FIELDS if name in record.fields}
+    known = record.content()
+    stamped = {name: known[name] for name in _HOST_FIELDS if name in known}
+    record.shared = NOTHING_SHARED
     record.fields = {
         **stamped,
         "@timestamp": stamped.get("event.created", read_at),

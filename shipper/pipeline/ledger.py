@@ -11,7 +11,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from shipper.record import Fate, Outcome, Record
+from shipper.record import STORED, Fate, Outcome, Record
 from shipper.search.ledger import Entry
 
 #: Runs of one series and fate that are kept in memory to be merged; older ones stay as they were written.
@@ -97,6 +97,15 @@ class Ledger:
     def add(self, records: Sequence[Record], outcomes: Sequence[Outcome]) -> None:
         """Note records with a final fate."""
         now = time.time_ns()
+        self._added += 1
+        numbers = [record.sequence for record in records]
+        if (
+            outcomes.count(STORED) == len(outcomes)
+            and len({record.series for record in records}) == 1
+            and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        ):  # nearly every batch of a busy host
+            self._add_run(records[0].host, records[0].series, _fate(STORED), numbers[0], numbers[-1], now)
+            return
         series, outcome = "", None
         host = fate = ""
         first = last = 0
@@ -112,7 +121,6 @@ class Ledger:
             first = last = record.sequence
         if fate:
             self._add_run(host, series, fate, first, last, now)
-        self._added += 1
 
     def add_duplicates(self, record: Record, count: int, now: int | None = None) -> None:
         """Count records that came again."""

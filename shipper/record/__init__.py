@@ -70,15 +70,34 @@ class Received:
     receipt: Receipt
 
 
+class Shared:
+    """Fields that many records have alike (all of one host, all of one program on it), serialised only once."""
+
+    __slots__ = ("fields", "opening")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+        #: The JSON object without its closing brace, to be continued.
+        self.opening = orjson.dumps(fields)[:-1]
+
+    def __or__(self, more: dict[str, Any]) -> "Shared":
+        """Return these fields and more."""
+        return Shared(self.fields | more)
+
+
+NOTHING_SHARED = Shared({})
+
+
 class Record:
     """One log entry on its way to a store. Parsers and enrichers fill it in; `body` is what is left to parse.
 
-    `fields` holds ECS names, flat and dotted ("log.level"), in UTC and as JSON values, ready to be serialised.
+    `fields` holds ECS names, flat and dotted ("log.level"), in UTC and as JSON values, ready to serialise. What many
+    records have alike is in `shared`, and no name is in both: who may add a field that is there calls `add`.
     """
 
     __slots__ = (
         "body", "day", "document", "fields", "host", "host_time", "payload", "receipt", "received_at", "rejection",
-        "sequence", "series", "twins",
+        "sequence", "series", "shared", "twins",
     )  # fmt: skip
 
     def __init__(self, payload: bytes, received_at: int) -> None:
@@ -87,7 +106,9 @@ class Record:
         self.received_at = received_at
         self.body = ""
         self.fields: dict[str, Any] = {}
-        #: The fields as one JSON object; b"" until `seal`.
+        #: More fields, known from earlier records.
+        self.shared = NOTHING_SHARED
+        #: All fields as one JSON object; b"" until `seal`.
         self.document = b""
         #: Identity as stamped by the host; "" and 0 until somebody stamps it.
         self.series = ""
@@ -114,13 +135,31 @@ class Record:
         Done as soon as they are complete, while they are in the processor's cache: a record waits for its batch as
         bytes, a third of the memory.
         """
-        self.fields["shipper.series"] = self.series
-        self.fields["event.sequence"] = self.sequence
-        self.document = orjson.dumps(self.fields)
+        fields, shared = self.fields, self.shared
+        fields["event.sequence"] = self.sequence
+        if shared is NOTHING_SHARED:
+            fields["shipper.series"] = self.series
+            self.document = orjson.dumps(fields)
+        else:
+            self.document = b"%b,%b" % (shared.opening, orjson.dumps(fields)[1:])
 
     def content(self) -> dict[str, Any]:
-        """Return the fields, sealed or not."""
-        return orjson.loads(self.document) if self.document else self.fields
+        """Return all fields, sealed or not."""
+        if self.document:
+            sealed: dict[str, Any] = orjson.loads(self.document)
+            return sealed
+        return self.shared.fields | self.fields
+
+    def add(self, fields: dict[str, Any]) -> None:
+        """Add fields, over those that are there, shared ones too."""
+        if not self.shared.fields.keys().isdisjoint(fields):
+            self.unshare()
+        self.fields.update(fields)
+
+    def unshare(self) -> None:
+        """Make what is shared the record's own."""
+        self.fields = self.shared.fields | self.fields
+        self.shared = NOTHING_SHARED
 
     def is_twin(self, other: "Record") -> bool:
         """Whether this is the same record sent again: the same host, host time and original text."""
@@ -128,11 +167,11 @@ class Record:
 
     def assume(self, what: str) -> None:
         """Note in the record something that was not said but assumed ("year", "zone")."""
-        self.fields.setdefault("shipper.assumed", []).append(what)
+        self.fields["shipper.assumed"] = (*self.fields.get("shipper.assumed", ()), what)
 
     def tag(self, tag: str) -> None:
         """Add one of our own tags ("invalid_utf8", "truncated", "parser_bug")."""
-        self.fields.setdefault("tags", []).append(tag)
+        self.fields["tags"] = (*self.fields.get("tags", ()), tag)
 
 
 #: Fields that `said_by_host` looks at.

@@ -1,6 +1,6 @@
 """A batch as the body of a bulk request, and what each item of the answer says about its record."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -58,11 +58,12 @@ class Batch:
         return taken
 
 
-def _lines(cluster: str, records: Sequence[Record], ingested: str) -> Iterator[bytes]:
+def _lines(cluster: str, records: Sequence[Record], ingested: str) -> list[bytes]:
     """Action and document of each record."""
     end = b',"event.ingested":"%b"}\n' % ingested.encode()
     day = series = None
     create = b""
+    lines: list[bytes] = []
     for record in records:
         if record.day != day or record.series != series:
             day, series = record.day, record.series
@@ -71,9 +72,8 @@ def _lines(cluster: str, records: Sequence[Record], ingested: str) -> Iterator[b
             record.seal()
         if _TIME not in record.document:
             raise ValueError("no @timestamp: it would be stored, and found by no question")
-        yield b'%b%010d"}}\n' % (create, record.sequence)
-        yield record.document[:-1]
-        yield end
+        lines += (create, b'%010d"}}\n' % record.sequence, record.document[:-1], end)
+    return lines
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,7 @@ CHUNK = 200
 class Sender(asyncio.Protocol):
     """One session: `open`, then frames, at most WINDOW of them unanswered, at most `rate` a second (0: no limit)."""
 
-    def __init__(self, frames: list[bytes], rate: float, done: asyncio.Event) -> None:
+    def __init__(self, frames: Sequence[bytes], rate: float, done: asyncio.Event) -> None:
         self.frames, self.rate, self.done = frames, rate, done
         self.sent = self.answered = 0
         self.started = 0.0
@@ -21,6 +22,8 @@ class Sender(asyncio.Protocol):
         self.latencies: list[float] = []
         self.tail = b""
         self.writable = True
+
+    transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -74,11 +75,15 @@ def messages_in_sqlite(folder: Path) -> list[str]:
 def messages_in_elasticsearch(url: str, cluster: str) -> list[str]:
     """Every stored message, by asking the server itself, 10,000 at a time."""
     found: list[str] = []
-    after: list[object] | None = None
+    after: Any = None
     index = f"{url}/logs-mesos.{cluster}-*"
     _post(f"{index}/_refresh", {})
     while True:
-        body = {"size": 10_000, "sort": [{"shipper.series": "asc"}, {"event.sequence": "asc"}], "_source": ["message"]}
+        body: dict[str, Any] = {
+            "size": 10_000,
+            "sort": [{"shipper.series": "asc"}, {"event.sequence": "asc"}],
+            "_source": ["message"],
+        }
         hits = _post(f"{index}/_search", body | ({"search_after": after} if after else {}))["hits"]["hits"]
         if not hits:
             return found
@@ -86,11 +91,10 @@ def messages_in_elasticsearch(url: str, cluster: str) -> list[str]:
         after = hits[-1]["sort"]
 
 
-def _post(url: str, body: dict[str, object]) -> dict[str, dict[str, list[dict[str, dict[str, str]]]]]:
+def _post(url: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(url, orjson.dumps(body), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
-        found: dict[str, dict[str, list[dict[str, dict[str, str]]]]] = orjson.loads(answer.read())
-        return found
+        return orjson.loads(answer.read())
 
 
 def numbers(messages: list[str]) -> list[int]:

@@ -57,7 +57,7 @@ def test_a_shipper_killed_three_times_loses_and_doubles_nothing(rsyslogd: str, r
             burst(rsyslog, first + 1, first + RECORDS // 4)
             if part < 3:
                 goal = first + RECORDS // 8
-                wait_until(lambda goal=goal: tally(shipper).stored >= goal, 60, f"{goal} stored")
+                _wait_stored(shipper, goal)
                 shipper.process.kill9()
                 shipper.start()
         settled = wait_settled(shipper, RECORDS)
@@ -68,12 +68,16 @@ def test_a_shipper_killed_three_times_loses_and_doubles_nothing(rsyslogd: str, r
     assert settled.stored == len(found)
 
 
+def _wait_stored(shipper: ShipperProcess, goal: int) -> None:
+    wait_until(lambda: tally(shipper).stored >= goal, 60, f"{goal} stored")
+
+
 def test_a_stop_is_clean_and_a_start_goes_on(rsyslogd: str, run_dir: Path) -> None:
     port, data = free_port(), run_dir / "data"
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(data)}, port=port)
     with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
         burst(rsyslog, 1, 10_000)
-        wait_until(lambda: tally(shipper).stored >= 1000, 60, "1000 stored")
+        _wait_stored(shipper, 1000)
         assert shipper.process.stop(30) == 0
         burst(rsyslog, 10_001, 20_000)
         shipper.start()

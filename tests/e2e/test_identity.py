@@ -71,10 +71,10 @@ def test_a_second_delivery_is_the_same_document_though_more_is_known(run_dir: Pa
     first = _payload(1, late, '{"msg": "one", "level": "warn", "request_id": "r-12345678"}')
     second = _payload(1, late, '{"msg": "one", "level": "warn", "request_id": "r-12345678"}', container="c0ffee")
     data = run_dir / "data"
-    plain_only = {"parsers": ["host_json", "plain"]}
-    with ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(data)}, **plain_only) as shipper:
+    store = {"type": "sqlite", "path": str(data)}
+    with ShipperProcess(run_dir / "shipper", store, parsers=["host_json", "plain"]) as shipper:
         _deliver(shipper, first)
-    with ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(data)}) as shipper:
+    with ShipperProcess(run_dir / "shipper", store) as shipper:
         _deliver(shipper, second)
         _deliver(shipper, second, second)
         settled = tally(shipper)

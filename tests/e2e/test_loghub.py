@@ -25,7 +25,17 @@ def test_every_line_of_every_file_comes_out(rsyslogd: str, run_dir: Path, loghub
     with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
         for file in files:
             expected.update(lines_of(file))
-            logger = ["logger", "--socket", rsyslog.socket, "--tag", file.stem, "--size", "65536", "--file", file]
+            logger = [
+                "logger",
+                "--socket",
+                str(rsyslog.socket),
+                "--tag",
+                file.stem,
+                "--size",
+                "65536",
+                "--file",
+                str(file),
+            ]
             subprocess.run(logger, check=True, timeout=60)
         settled = wait_settled(shipper, expected.total())
         assert (settled.stored, settled.missing) == (expected.total(), 0)

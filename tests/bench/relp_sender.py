@@ -23,12 +23,10 @@ class Sender(asyncio.Protocol):
         self.tail = b""
         self.writable = True
 
-    transport: asyncio.Transport
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         offers = b"relp_version=0\nrelp_software=bench\ncommands=syslog"
-        transport.write(b"1 open %d %s\n" % (len(offers), offers))
+        self.transport.write(b"1 open %d %s\n" % (len(offers), offers))
 
     def pause_writing(self) -> None:
         self.writable = False

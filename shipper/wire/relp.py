@@ -153,7 +153,8 @@ class RelpServer:
             return at
         if data[end] != _LF:
             raise WireError(f"byte {data[end]:#04x} where a frame of {length} bytes should end with LF")
-        if self._in_flight >= self._max_in_flight:
+        # A window that is full does not keep the peer from saying goodbye.
+        if self._in_flight >= self._max_in_flight and command != b"close":
             raise WireError(f"more than {self._max_in_flight} frames in flight")
         if command == b"syslog":
             self._keep_record(txnr, data[start:end], events)

@@ -169,6 +169,13 @@ def test_commands_count_as_in_flight() -> None:
     assert str(relp.error) == "more than 3 frames in flight"
 
 
+def test_goodbye_with_a_full_window() -> None:
+    relp = opened(in_flight=3)
+    events = relp.receive_data(frame(2, b"a") + frame(3, b"b") + frame(4, b"c") + b"5 close 0\n")
+    assert flat(events)[-1] == (b"close", b"5 rsp 0\n")
+    assert relp.error is None
+
+
 def test_answers() -> None:
     assert answers([]) == b""
     assert answers([b"2"]) == b"2 rsp 6 200 OK\n"

@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +41,12 @@ class Tally:
 
 def tally(shipper: ShipperProcess) -> Tally:
     """Ask the ledger."""
-    lines = shipper.get("/api/v1/ledger")["series"]
+    try:
+        lines = shipper.get("/api/v1/ledger")["series"]
+    except urllib.error.HTTPError as error:
+        with error:
+            assert error.code == 503, error.read()  # an index that is being made cannot be searched for a moment
+        return Tally(0, 0, 0, 0)
     return Tally(
         stored=sum(line["settled"].get("stored", 0) for line in lines),
         missing=sum(line["missing"] for line in lines),
@@ -77,7 +83,7 @@ def messages_in_elasticsearch(url: str, cluster: str) -> list[str]:
     found: list[str] = []
     after: Any = None
     index = f"{url}/logs-mesos.{cluster}-*"
-    _post(f"{index}/_refresh", {})
+    _post(f"{index}/_refresh", None)
     while True:
         body: dict[str, Any] = {
             "size": 10_000,
@@ -91,8 +97,10 @@ def messages_in_elasticsearch(url: str, cluster: str) -> list[str]:
         after = hits[-1]["sort"]
 
 
-def _post(url: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(url, orjson.dumps(body), {"Content-Type": "application/json"})
+def _post(url: str, body: dict[str, Any] | None) -> Any:
+    request = urllib.request.Request(
+        url, orjson.dumps(body) if body is not None else b"", {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:
         return orjson.loads(answer.read())
 

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
@@ -62,6 +63,7 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
         store = config.store.build(config.cluster)
         pipeline = Pipeline(config, store)
         async with asyncio.TaskGroup() as roles:
+            watch = roles.create_task(_fail_on_bugs())
             server = None
             if web_socket is not None:
                 reader = await stack.enter_async_context(config.store.reader(config.cluster))
@@ -72,8 +74,30 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
                 if await _open(store, stack, pipeline, stopping):
                     await pipeline.run(stopping, lambda: started(_addresses(http, config, pipeline)))
             finally:
+                watch.cancel()
                 if server is not None:
                     server.should_exit = True
+
+
+async def _fail_on_bugs() -> None:
+    """Raise what a callback of the loop raised (a bug: a peer can cause none), so that the process stops.
+
+    Left alone, the loop would log it and go on, with a connection that never answers again.
+    """
+    loop = asyncio.get_running_loop()
+    failed: asyncio.Future[None] = loop.create_future()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)
+        error = context.get("exception")
+        if error is not None and not isinstance(error, OSError) and not failed.done():
+            failed.set_exception(error)
+
+    loop.set_exception_handler(handle)
+    try:
+        await failed
+    finally:
+        loop.set_exception_handler(None)
 
 
 async def _open(store: Store, stack: contextlib.AsyncExitStack, pipeline: Pipeline, stopping: asyncio.Event) -> bool:

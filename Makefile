@@ -44,7 +44,7 @@ lock: .venv/venv.stamp ## choose new versions: write both lock files again (add 
 	$(UV_COMPILE) $(UP) --extra build --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean: ## remove all that make wrote
-	rm -rf .venv .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .cache .shipper-demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says what is installed; the second call finds it and installs nothing.

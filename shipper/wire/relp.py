@@ -43,7 +43,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Any other command, with its answer ready; the answer waits for those of the records before it."""
+    """Any other command, with its answer ready."""
 
     name: bytes
     answer: bytes

@@ -101,18 +101,23 @@ class Delivery:
         """Try again what the store did not take: busy ones without end, refused ones until the limit."""
         backoff = Backoff()
         since = time.monotonic()
+        deadline: float | None = None
         while records:
             await backoff.pause()
-            records = await self._attempt(records, deadline=since + self._settings.refusal_seconds, since=since)
+            # A refused record has a limit only from when others are accepted: while the whole store refuses, waiting is
+            # right, and when it accepts again, one day may take a little longer than another.
+            if deadline is None and self._accepted_at > since:
+                deadline = time.monotonic() + self._settings.refusal_seconds
+                backoff = Backoff()
+            records = await self._attempt(records, deadline)
 
-    async def _attempt(self, records: list[Record], deadline: float | None, since: float = 0.0) -> list[Record]:
+    async def _attempt(self, records: list[Record], deadline: float | None) -> list[Record]:
         """Give records to the store and settle what has a final fate; return the rest."""
         outcomes = await self._put(records)
         if outcomes.count(STORED) == len(outcomes):
             await self._settle(records, outcomes)
             return []
-        # A refused record has a limit only while others are accepted: when the whole store refuses, waiting is right.
-        if deadline is not None and time.monotonic() > deadline and self._accepted_at > since:
+        if deadline is not None and time.monotonic() > deadline:
             outcomes = [_given_up(outcome) for outcome in outcomes]
         left = [r for r, o in zip(records, outcomes, strict=True) if o.fate in _NOT_YET]
         if left:

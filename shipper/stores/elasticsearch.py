@@ -166,7 +166,7 @@ class ElasticsearchReader:
         except (StoreBusy, StoreRejected) as error:
             # Who may write and search need not be allowed to ask this.
             return None if "security_exception" in str(error) else str(error)
-        if answer is not None and answer["status"] == "red":
+        if answer is not None and answer.get("status") == "red":
             return f"Elasticsearch: status red, {answer['unassigned_shards']} shards are not available"
         return None
 

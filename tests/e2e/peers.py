@@ -96,14 +96,15 @@ class RelpSession:
         finally:
             self.socket.settimeout(30)
 
-    def ended(self) -> bool:
-        """Wait until the peer closes, whatever it says before."""
-        try:
-            while self.socket.recv(65536):
-                pass
-        except ConnectionError:
+
+def ended(peer: socket.socket) -> bool:
+    """Wait until the other end closes, whatever it says before."""
+    try:
+        while peer.recv(65536):
             pass
-        return True
+    except ConnectionError:
+        pass
+    return True
 
 
 def ready(shipper: ShipperProcess) -> str | None:

@@ -159,7 +159,7 @@ def test_a_closed_day_is_given_up_and_holds_nobody_else(server: Elasticsearch, r
 def test_a_store_that_refuses_everything_is_waited_for(server: Elasticsearch, run_dir: Path) -> None:
     cluster = cluster_of(run_dir)
     shipper = ShipperProcess(
-        run_dir / "shipper", store_of(server.url), cluster=cluster, pipeline={"refusal_seconds": 0.5}
+        run_dir / "shipper", store_of(server.url), cluster=cluster, pipeline={"refusal_seconds": 5}
     )
     days = [f"{server.url}/logs-mesos.{cluster}-{day(ago)}/_settings" for ago in range(2)]
     with shipper, RelpSession(shipper.port) as session, RelpSession(shipper.port) as other:
@@ -167,8 +167,8 @@ def test_a_store_that_refuses_everything_is_waited_for(server: Elasticsearch, ru
         for url in days:
             ask("PUT", url, {"index.blocks.write": True})
         session.send(*[stamped(number, "blocked", days_ago=number % 2) for number in range(11, 111)])
-        # Six tries take at least 1.5 s: 0.05 s and twice as long each time.
-        wait_until(lambda: metric(shipper, "shipper_store_retries_total") >= 600, 30, "six tries")
+        # Eight tries take at least 6.3 s, which is over the limit: 0.05 s and twice as long each time.
+        wait_until(lambda: metric(shipper, "shipper_store_retries_total") >= 800, 60, "eight tries")
         assert session.silent()
         assert metric(shipper, "shipper_dead_letters_total") == 0
         # One day after the other: the second must not be given up as soon as the first one accepts.

@@ -174,7 +174,7 @@ def test_a_store_that_refuses_everything_is_waited_for(server: Elasticsearch, ru
         # One day after the other: the second must not be given up as soon as the first one accepts.
         ask("PUT", days[0], {"index.blocks.write": None})
         other.deliver(stamped(200, "today is open"))
-        wait_until(lambda: tally(shipper).stored >= 61, 30, "today's are stored")
+        wait_until(lambda: metric(shipper, "shipper_records_settled_total") >= 61, 30, "today's are stored")
         assert metric(shipper, "shipper_dead_letters_total") == 0
         ask("PUT", days[1], {"index.blocks.write": None})
         session.wait()

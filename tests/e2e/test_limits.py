@@ -164,10 +164,17 @@ def push(port: int, first: int, stop: threading.Event, sent: list[int]) -> None:
         sent.append(session.sent)
 
 
+def with_disk_queues(rsyslog: Rsyslogd) -> Rsyslogd:
+    """Queues that are on disk from the first record on: a disk-assisted one can fall asleep (docs/faults.md)."""
+    text = rsyslog.config.read_text().replace('queue.type="LinkedList"', 'queue.type="Disk"')
+    rsyslog.config.write_text(text.replace('queue.size="10000"', 'queue.size="1000000"'))
+    return rsyslog
+
+
 def test_a_store_that_hangs_while_everybody_pushes(slow: SlowElasticsearch, rsyslogd: str, run_dir: Path) -> None:
     port, stop, sent = free_port(), threading.Event(), list[int]()
     shipper = ShipperProcess(run_dir / "shipper", slow.store, port=port)
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
+    with shipper, with_disk_queues(Rsyslogd(rsyslogd, run_dir, port)) as rsyslog:
         slow.hangs = True
         pushers = [threading.Thread(target=push, args=(port, 1 + 10_000 * n, stop, sent)) for n in range(3)]
         for pusher in pushers:

@@ -33,7 +33,7 @@ class PipelineSettings(Settings):
     """How records go from sources to the store."""
 
     memory_bytes: int = Field(
-        default=64 * 2**20, ge=2**20, description="byte limit over all connections; reading stops there"
+        default=48 * 2**20, ge=2**20, description="byte limit over all connections; reading stops there"
     )
     batch_records: int = Field(default=2000, ge=1, le=20_000, description="most records of one batch")
     batch_bytes: int = Field(default=4 * 2**20, ge=1024, description="most payload bytes of one batch")

@@ -104,7 +104,7 @@ def test_half_frames_on_200_connections(run_dir: Path) -> None:
             with contextlib.suppress(ConnectionError):
                 peer.sendall(OPEN + half)
         good.deliver(*[stamped(number, "beside half frames") for number in range(1, 1001)])
-        # 127 halves fit into 64 MiB; a half that is still growing may cost one that has grown, but never nearly all.
+        # 95 halves fit into 48 MiB; a half that is still growing may cost one that has grown, but never nearly all.
         assert metric(shipper, "shipper_connections") >= 32
         # Each connection may be in the middle of a read when the limit is reached.
         assert metric(shipper, "shipper_held_bytes") <= 80 * 2**20
@@ -191,7 +191,7 @@ def test_a_store_that_hangs_while_everybody_pushes(slow: SlowElasticsearch, rsys
         for pusher in pushers:
             pusher.join()
         wait_until(lambda: len(set(slow.accepted)) == sum(sent) + 20_000, 90, "all accepted")
-        assert sum(sent) > 9000
+        assert sum(sent) > 6000  # 48 MiB hold about 7,500 of them
         assert ready(shipper) is None
         assert shipper.peak_mb() < MOST_MB
 

@@ -153,13 +153,7 @@ def _url(settings: ApiSettings, listening: socket.socket) -> str:
 
 def _addresses(http: str, config: Config, pipeline: Pipeline) -> Addresses:
     kinds = [str(getattr(settings, "type", "")) for settings in config.sources]
-    return Addresses(
-        http, [(kind, _text(source.address)) for kind, source in zip(kinds, pipeline.sources, strict=True)]
-    )
-
-
-def _text(address: object) -> str:
-    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+    return Addresses(http, [(kind, source.address) for kind, source in zip(kinds, pipeline.sources, strict=True)])
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -5,8 +5,6 @@ notice. Records in flight are known by id: one that is sent again waits for the 
 """
 
 import logging
-import secrets
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -157,7 +155,7 @@ class Intake:
                 if record.day not in days:
                     self._place(record, received)
                 record.seal()
-            record.fields = _SEALED
+            record.fields, record.body = _SEALED, ""
             records.append(record)
         return records
 
@@ -224,9 +222,3 @@ def _make_plain(record: Record, bug: Exception) -> None:
         "shipper.received_at": read_at,
         "tags": ["parser_bug"],
     }
-
-
-def new_series(now: int | None = None) -> str:
-    """Return a fresh series of the shipper's own: 8 hexadecimal digits of the time in seconds, 4 of chance, `s`."""
-    seconds = (time.time_ns() if now is None else now) // 1_000_000_000
-    return f"{seconds & 0xFFFFFFFF:08x}{secrets.token_hex(2)}s"

@@ -8,8 +8,9 @@ from shipper.config import Config, component
 from shipper.parsers import chain
 from shipper.pipeline.buffer import Buffer
 from shipper.pipeline.deliver import Delivery
-from shipper.pipeline.intake import Intake, new_series
+from shipper.pipeline.intake import Intake
 from shipper.record import Record
+from shipper.record.ids import new_start
 from shipper.sources import Source
 from shipper.stores import Store
 
@@ -19,7 +20,7 @@ class Pipeline:
 
     def __init__(self, config: Config, store: Store) -> None:
         self._settings = config.pipeline
-        series = new_series()
+        series = new_start() + "s"
         self.sources: list[Source] = [settings.build() for settings in config.sources]
         self.buffer = Buffer()
         self.intake = Intake(

@@ -1,6 +1,8 @@
-"""What ids of other people look like: request ids and the W3C trace context. Ours are in `Record.id`."""
+"""Names of our series, and what ids of other people look like: request ids and the W3C trace context."""
 
 import re
+import secrets
+import time
 from typing import Final
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
@@ -11,6 +13,17 @@ _LONGEST_NO_ID: Final = 9
 TRACEPARENT: Final = r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}"
 _TRACEPARENT: Final = re.compile(TRACEPARENT + r"(?:-.*)?", re.ASCII)
 _HEX: Final = re.compile(r"[0-9a-f]+", re.ASCII)
+_BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def new_start(seconds: int | None = None) -> str:
+    """Return the name of one start of a program that numbers records: with a letter behind it, that of a series.
+
+    7 base-36 digits of the time in seconds, so that names sort by age, and 5 of chance, as a hundred hosts may start
+    in one second.
+    """
+    number = int(time.time()) if seconds is None else seconds
+    return _base36(number, 7) + _base36(secrets.randbelow(36**5), 5)
 
 
 def request_id(value: str) -> str | None:
@@ -51,3 +64,11 @@ def _hexadecimal(value: str, digits: int) -> str | None:
         return None
     value = value.lower()
     return value if _HEX.fullmatch(value) and value.strip("0") else None
+
+
+def _base36(number: int, digits: int) -> str:
+    found = ""
+    for _ in range(digits):
+        number, digit = divmod(number, 36)
+        found = _BASE36[digit] + found
+    return found

@@ -6,6 +6,7 @@ any restart, gives the same answer. A series starts at 1, so a missing beginning
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Range = tuple[int, int]  # first and last number, both included
 
@@ -26,6 +27,23 @@ class Entry:
     #: Nanoseconds since 1970 (UTC) of the first and the latest record settled in it.
     started_at: int
     updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The newest figures that one part of a host gave of itself: its reader, or one of rsyslogd's counters."""
+
+    #: Names it in the store: `start/name`. One with a later `updated_at` replaces it, an older one never does.
+    id: str
+    host: str
+    #: One start of the part: its series are this and a letter.
+    start: str
+    #: "reader", or the name of one of rsyslogd's statistics objects ("normal queue").
+    name: str
+    #: Host time of the report, nanoseconds since 1970 (UTC).
+    updated_at: int
+    #: As they came: JSON values.
+    figures: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.servers import ROOT, debian, elasticsearch
-from tests.servers.available import require, require_elasticsearch
+from tests.servers import docker as docker_daemon
+from tests.servers.available import require, require_docker, require_elasticsearch
+from tests.servers.docker import Docker
 
 DATA = ROOT.parent / "shared" / "data"
 
@@ -60,6 +62,14 @@ def nginx() -> str:
 def chromium() -> str:
     """The path of Chromium; call it with --headless --no-sandbox and a --user-data-dir of the test's own."""
     return require("chromium")
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    """A Docker daemon all tests share; remove your containers: `with docker.run("sleep", "60") as container`."""
+    require_docker()
+    with docker_daemon.running() as daemon:
+        yield daemon
 
 
 def _elasticsearch(version: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.servers import debian, elasticsearch
+from tests.servers import debian, docker, elasticsearch
 
 
 def require(program: str) -> str:
@@ -16,6 +16,12 @@ def require(program: str) -> str:
 def require_elasticsearch(version: str) -> None:
     """Skip or fail unless this version of Elasticsearch can be started."""
     if reason := elasticsearch.missing(version):
+        unavailable(reason)
+
+
+def require_docker() -> None:
+    """Skip or fail unless a Docker daemon of our own can be started."""
+    if reason := docker.missing():
         unavailable(reason)
 
 

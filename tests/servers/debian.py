@@ -33,9 +33,15 @@ PROGRAMS = {
     "nginx": Program(("nginx-light",), "usr/sbin/nginx"),
     # /usr/bin/chromium is a script that reads /etc; the browser itself is here.
     "chromium": Program(("chromium", "fonts-dejavu-core"), "usr/lib/chromium/chromium"),
+    # The daemon calls containerd, runc and its other parts by name: see _environment.
+    "dockerd": Program(("docker.io", "containerd", "runc", "tini", "iptables"), "usr/sbin/dockerd"),
+    # The command of the same packages as the daemon: a newer one does not speak to an old daemon.
+    "docker": Program(("docker.io",), "usr/bin/docker", ("usr/*bin/dockerd",)),
+    # The one program in the containers of tests: another package of this name is not static.
+    "busybox": Program(("busybox-static",), "bin/busybox", ("usr/share/doc/busybox-static",)),
     "mvn": Program(("maven",), "usr/share/maven/bin/mvn"),
 }
-SERVERS = ("rsyslogd", "haproxy", "nginx", "chromium")
+SERVERS = ("rsyslogd", "haproxy", "nginx", "chromium", "dockerd", "docker", "busybox")
 
 # All that apt would write to, and the hooks by which a distribution's image cleans the system's own cache.
 APT_CONFIG = """
@@ -150,6 +156,8 @@ def _environment(name: str) -> dict[str, str]:
         (WORK / "fonts.conf").write_text(FONTS_CONFIG.format(tree=TREE, work=WORK))
         home = str(WORK / "chromium")
         return {"FONTCONFIG_FILE": str(WORK / "fonts.conf"), "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
+    if name == "dockerd":
+        return {"PATH": os.pathsep.join((f"{TREE}/usr/sbin", f"{TREE}/usr/bin", os.defpath, *SYSTEM_PATH))}
     return {}
 
 

@@ -1,0 +1,117 @@
+"""systemd on a host: the socket that containers write to, held by systemd itself, and the service that reads it."""
+
+from typing import Final
+
+from shipper.generate._fill import Host, directories, fill, path
+
+
+def generate(settings: Host) -> dict[str, str]:
+    """Return the units and the directories that they need, by path; the same settings give the same bytes."""
+    names = ("socket", "work_directory", "relay_socket", "status_socket", "config_directory", "program")
+    values = {name: path(settings, name) for name in names}
+    sockets = directories(values["socket"], values["relay_socket"], values["status_socket"])
+    values["written"] = " ".join(f'"{each}"' for each in dict.fromkeys([*sockets, values["work_directory"]]))
+    values["socket_directories"] = "\n".join(f'd "{each}" - - - -' for each in sockets)
+    return {
+        "rsyslog/systemd/shipper-host.socket": fill(_SOCKET, values),
+        "rsyslog/systemd/shipper-host.service": fill(_SERVICE, values),
+        "rsyslog/tmpfiles.d/shipper.conf": fill(_TMPFILES, values),
+    }
+
+
+_SOCKET: Final = """\
+# Written by `shipper generate rsyslog`; change its settings, not this file.
+# The socket that containers write to. systemd holds it, so it outlives whatever reads it: a container that has mounted
+# it never has to open it again. Never restart this unit: that makes a new socket, and mounts of the old one stay deaf.
+
+[Unit]
+Description=Socket that containers log to
+# Containers that mount the socket do not start while it is missing.
+Before=docker.service mesos-slave.service mesos-agent.service
+
+[Socket]
+ListenDatagram=@socket@
+# Every user in every container may write.
+SocketMode=0666
+DirectoryMode=0755
+# The kernel says who wrote; it must be asked to before the first record, so not by the reader.
+PassCredentials=yes
+# The path stays when the unit is stopped: a container that starts then gets a socket and no directory of that name.
+RemoveOnStop=no
+# However often the service fails, the socket stays. The default closes it after 20 starts within 2 s.
+TriggerLimitIntervalSec=0
+
+[Install]
+WantedBy=sockets.target
+"""
+
+_SERVICE: Final = """\
+# Written by `shipper generate rsyslog`; change its settings, not this file.
+# Reads the socket of shipper-host.socket and what tasks write to files, and runs the rsyslogd that sends it on.
+
+[Unit]
+Description=Ships the logs of this host
+Requires=shipper-host.socket
+# Up before the containers, and stopped after them: their last words are read.
+After=shipper-host.socket
+Before=docker.service mesos-slave.service mesos-agent.service
+# Started again for ever. When systemd gives up on a service, it closes its socket.
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+WatchdogSec=10
+# The longest that a service which cannot start holds up Docker at boot.
+TimeoutStartSec=20
+ExecStart="@program@" host run --config "@config_directory@/host.json"
+# Has rsyslogd -N1 check the configuration first; a wrong one is refused and the old one stays in force.
+ExecReload="@program@" host reload --config "@config_directory@/host.json"
+Restart=always
+RestartSec=200ms
+# SIGTERM goes to the holder alone: it stops its children in order, so that what was read is kept.
+KillMode=mixed
+TimeoutStopSec=40
+SyslogIdentifier=shipper-host
+
+# One descriptor for each file that is followed.
+LimitNOFILE=65536
+# A host without memory needs its logs most; and a child that does too much ends alone, and is started again.
+OOMScoreAdjust=-500
+OOMPolicy=continue
+MemoryMax=1G
+
+# It runs as root and may do two things that no other user may: see which container a process is in (PTRACE) and read
+# the files of every task (DAC_READ_SEARCH). An rsyslogd of 8.2212 to 8.2304 that was built with libcap-ng wants more
+# and says "capng_apply": delete the line there.
+CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH
+NoNewPrivileges=yes
+UMask=0077
+# Everything is read-only but these. No RuntimeDirectory=: systemd would delete the socket with it.
+ProtectSystem=strict
+ReadWritePaths=@written@
+# No PrivateTmp= and no ProtectProc=: sandboxes may be in /tmp, and all processes must be seen.
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_TMPFILES: Final = """\
+# Written by `shipper generate rsyslog`; change its settings, not this file.
+# Directories that must be there before the socket, made at every boot. Nothing in them is ever cleaned up.
+@socket_directories@
+# Records that wait for a shipper: for nobody else to read.
+d "@work_directory@" 0700 root root -
+"""

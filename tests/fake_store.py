@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from shipper.record import DUPLICATE, STORED, DeadLetter, Outcome, Record
-from shipper.search.ledger import Entry, Range, merge
+from shipper.search.ledger import Entry, Range, Report, merge
 from shipper.search.query import Page, Query
 
 Script = Callable[[Sequence[Record]], list[Outcome] | None]
@@ -19,6 +19,7 @@ class FakeStore:
         self.records: dict[str, Record] = {}
         self.letters: dict[str, DeadLetter] = {}
         self.entries: dict[str, Entry] = {}
+        self.kept_reports: dict[str, Report] = {}
         self.batches: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -45,6 +46,11 @@ class FakeStore:
     async def put_ledger(self, entries: Sequence[Entry]) -> None:
         self.entries |= {entry.id: entry for entry in entries}
 
+    async def put_reports(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            kept = self.kept_reports.get(report.id, report)
+            self.kept_reports[report.id] = report if report.updated_at >= kept.updated_at else kept
+
     async def search(self, query: Query) -> Page:
         raise NotImplementedError
 
@@ -53,6 +59,9 @@ class FakeStore:
 
     async def ledger(self, host: str | None = None) -> list[Entry]:
         return [entry for entry in self.entries.values() if host in (None, entry.host)]
+
+    async def reports(self, host: str | None = None) -> list[Report]:
+        return [report for report in self.kept_reports.values() if host in (None, report.host)]
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         found = (record.sequence for record in self.records.values() if record.series == series)

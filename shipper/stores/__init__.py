@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
 from shipper.record import DeadLetter, Outcome, Record
-from shipper.search.ledger import Entry, Range
+from shipper.search.ledger import Entry, Range, Report
 from shipper.search.query import Page, Query
 
 
@@ -29,6 +29,9 @@ class Reader(Protocol):
 
     async def ledger(self, host: str | None = None) -> list[Entry]:
         """Return all entries of all shippers, of one host or of all."""
+
+    async def reports(self, host: str | None = None) -> list[Report]:
+        """Return the newest report of every id, of one host or of all; sorted by host, then id."""
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         """Return which numbers of a range the store holds as records, merged; looks at `limit` records at most."""
@@ -53,3 +56,6 @@ class Store(Reader, Protocol):
 
     async def put_ledger(self, entries: Sequence[Entry]) -> None:
         """Write ledger entries, replacing those with the same id. StoreBusy: call again."""
+
+    async def put_reports(self, reports: Sequence[Report]) -> None:
+        """Write reports, each over an older one with the same id, never over a newer one. StoreBusy: call again."""

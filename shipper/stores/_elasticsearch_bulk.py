@@ -8,7 +8,7 @@ import orjson
 
 from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
 from shipper.record.times import from_ns
-from shipper.search.ledger import Entry
+from shipper.search.ledger import Entry, Report
 from shipper.stores._agreement import bug, original
 from shipper.stores._elasticsearch_server import reason
 
@@ -121,3 +121,21 @@ def entry_lines(cluster: str, entries: Sequence[Entry]) -> bytes:
         lines.append(orjson.dumps({"index": {"_index": f"shipper-ledger.{cluster}", "_id": entry.id}}))
         lines.append(orjson.dumps({name: getattr(entry, name) for name in Entry.__slots__}))
     return b"\n".join([*lines, b""])
+
+
+def report_lines(cluster: str, reports: Sequence[Report]) -> bytes:
+    """Bulk body that writes reports over older ones of the same id; a newer one answers 409 and stays."""
+    lines: list[bytes] = []
+    for report in reports:
+        place = {"_index": f"shipper-reports.{cluster}", "_id": report.id}
+        lines.append(orjson.dumps({"index": place | {"version": report.updated_at, "version_type": "external_gte"}}))
+        document = {name: getattr(report, name) for name in Report.__slots__}
+        # As one text: whatever a report says, it breaks no mapping.
+        lines.append(orjson.dumps(document | {"figures": orjson.dumps(report.figures).decode()}))
+    return b"\n".join([*lines, b""])
+
+
+def report_of(source: dict[str, Any]) -> Report:
+    """Return the report that a document of ours holds."""
+    document = {name: source[name] for name in Report.__slots__}
+    return Report(**document | {"figures": orjson.loads(source["figures"])})

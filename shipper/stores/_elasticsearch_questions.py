@@ -1,5 +1,6 @@
 """Questions as Elasticsearch's DSL. Never `query_string`: deep nesting in it has ended a node."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from shipper.record.times import from_ns
@@ -89,13 +90,13 @@ def series_body(series: str, first: int, last: int, size: int) -> dict[str, Any]
     }
 
 
-def ledger_body(host: str | None, after: list[Any] | None, size: int) -> dict[str, Any]:
-    """Return the body of `_search` for one page of ledger entries."""
+def all_body(host: str | None, order: Sequence[str], after: list[Any] | None, size: int) -> dict[str, Any]:
+    """Return the body of `_search` for one page of everything in an index of ours, in the order of these keywords."""
     body: dict[str, Any] = {
         "size": size,
         "track_total_hits": False,
         "query": {"term": {"host": host}} if host is not None else {"match_all": {}},
-        "sort": [{name: {"order": "asc", "unmapped_type": "keyword"}} for name in ("host", "series", "id")],
+        "sort": [{name: {"order": "asc", "unmapped_type": "keyword"}} for name in order],
     }
     if after is not None:
         body["search_after"] = after

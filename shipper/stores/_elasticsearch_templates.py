@@ -26,7 +26,7 @@ _TYPES: Final[dict[Kind, dict[str, Any]]] = {
 
 
 def templates(cluster: str, replicas: int) -> dict[str, dict[str, Any]]:
-    """Return the templates of a cluster's indices by name: records, dead letters, ledger."""
+    """Return the templates of a cluster's indices by name: records, dead letters, ledger, reports."""
     keyword, long = _TYPES["keyword"], _TYPES["long"]
     letters = {
         **dict.fromkeys(("id", "day", "series", "host", "reason"), keyword),
@@ -40,10 +40,16 @@ def templates(cluster: str, replicas: int) -> dict[str, dict[str, Any]]:
         **dict.fromkeys(("id", "host", "series", "fate"), keyword),
         **dict.fromkeys(("first", "last", "count", "started_at", "updated_at"), long),
     }
+    reports = {
+        **dict.fromkeys(("id", "host", "start", "name"), keyword),
+        "updated_at": long,
+        "figures": _TYPES["unindexed"],
+    }
     return {
         f"logs-mesos.{cluster}": _template(f"logs-mesos.{cluster}-*", _records_settings(), _properties(), replicas),
         f"shipper-dead-letters.{cluster}": _template(f"shipper-dead-letters.{cluster}-*", {}, letters, replicas),
         f"shipper-ledger.{cluster}": _template(f"shipper-ledger.{cluster}", {}, entries, replicas),
+        f"shipper-reports.{cluster}": _template(f"shipper-reports.{cluster}", {}, reports, replicas),
     }
 
 

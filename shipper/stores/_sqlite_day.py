@@ -147,11 +147,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
                 connection.execute("ROLLBACK")
 
 
-def insert(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run "INSERT … VALUES" with many rows at a time."""
+def insert(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]], conflict: str = "") -> None:
+    """Run "INSERT … VALUES" with many rows at a time; `conflict` is the clause that says what if one is there."""
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
         part = rows[start : start + _ROWS_PER_STATEMENT]
-        connection.execute(_with_places(statement, len(part), len(part[0])), list(chain.from_iterable(part)))
+        places = _with_places(statement, len(part), len(part[0]))
+        connection.execute(f"{places} {conflict}", list(chain.from_iterable(part)))
 
 
 @lru_cache(maxsize=2000)

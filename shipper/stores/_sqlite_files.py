@@ -1,7 +1,7 @@
 """The files of the SQLite store: their names, their tables, who may write, and what an error of SQLite means.
 
 data/<cluster>/records-2026.11.22.db   records of one UTC day of host time, with an index of their words
-data/<cluster>/ledger.db               ledger entries and dead letters
+data/<cluster>/ledger.db               ledger entries, dead letters and the hosts' reports
 data/<cluster>/owner.lock              held by the one process that writes and deletes
 """
 
@@ -51,6 +51,13 @@ CREATE TABLE dead_letters (
     reason TEXT NOT NULL, detail TEXT NOT NULL, payload BLOB NOT NULL, received_at INTEGER NOT NULL
 );
 CREATE INDEX letters_by_time ON dead_letters (received_at);
+"""
+#: Made at every opening: a ledger of before there were reports has no such table.
+_REPORTS: Final = """
+CREATE TABLE IF NOT EXISTS reports (
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, start TEXT NOT NULL, name TEXT NOT NULL, updated_at INTEGER NOT NULL,
+    figures BLOB NOT NULL
+) WITHOUT ROWID;
 """
 
 _NOT_NOW: Final = frozenset({
@@ -103,6 +110,8 @@ def open_to_write(path: Path, ledger: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
     try:
         _prepare(connection, _LEDGER_TABLES if ledger else _RECORDS)
+        if ledger:
+            connection.executescript(_REPORTS)
     except BaseException:
         connection.close()
         raise

@@ -15,7 +15,7 @@ import orjson
 
 from shipper.errors import StoreBusy
 from shipper.record.times import from_ns
-from shipper.search.ledger import Entry, Range, merge
+from shipper.search.ledger import Entry, Range, Report, merge
 from shipper.search.query import Page, Place, Query
 from shipper.stores import _sqlite_files as files
 from shipper.stores._agreement import LONGEST_KEYWORD, original, within
@@ -183,6 +183,16 @@ def ledger(directory: Path, host: str | None, limit: Limit) -> list[Entry]:
     where, values = (" WHERE host = ?", [host]) if host is not None else ("", [])
     rows = _ledger_rows(directory, f"SELECT * FROM entries{where} ORDER BY host, series, first", values, limit)
     return [Entry(*row) for row in rows]
+
+
+def reports(directory: Path, host: str | None, limit: Limit) -> list[Report]:
+    """All reports, of one host or of all; none while there is no ledger."""
+    where, values = (" WHERE host = ?", [host]) if host is not None else ("", [])
+    rows = _ledger_rows(directory, f"SELECT * FROM reports{where} ORDER BY host, id", values, limit)
+    return [
+        Report(id, host, start, name, updated_at, orjson.loads(figures))
+        for id, host, start, name, updated_at, figures in rows
+    ]
 
 
 def dead_letters(directory: Path, count: int, limit: Limit) -> list[dict[str, Any]]:

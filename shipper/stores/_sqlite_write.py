@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from shipper.errors import StoreBusy, StoreUnusable
 from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
 from shipper.record.times import day, from_ns
-from shipper.search.ledger import Entry
+from shipper.search.ledger import Entry, Report
 from shipper.stores import _sqlite_files as files
 from shipper.stores._agreement import bug
 from shipper.stores._sqlite_day import Day, insert, transaction
@@ -19,11 +21,15 @@ from shipper.stores._sqlite_day import Day, insert, transaction
 _OPEN_DAYS: Final = 4
 _EXPIRE_SECONDS: Final = 3600.0
 _DAY_NS: Final = 86_400 * 10**9
+_NEWER_REPORT: Final = (
+    "ON CONFLICT (id) DO UPDATE SET host = excluded.host, updated_at = excluded.updated_at, figures = excluded.figures"
+    " WHERE excluded.updated_at >= updated_at"
+)
 _EXPIRED: Final = Outcome(Fate.DISCARDED, "expired")
 
 
 class Writer:
-    """Stores batches, dead letters and the ledger; deletes days that are too old."""
+    """Stores batches, dead letters, the ledger and reports; deletes what is too old."""
 
     def __init__(self, directory: Path, retention_days: int, clock: Callable[[], int] = time.time_ns) -> None:
         self._directory = directory
@@ -113,11 +119,16 @@ class Writer:
         rows = [(e.id, e.host, e.series, e.fate, e.first, e.last, e.count, e.started_at, e.updated_at) for e in entries]
         self._write_ledger("REPLACE INTO entries VALUES", rows)
 
-    def _write_ledger(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    def put_reports(self, reports: Sequence[Report]) -> None:
+        """Write reports; an older one never replaces a newer one."""
+        rows = [(r.id, r.host, r.start, r.name, r.updated_at, orjson.dumps(r.figures)) for r in reports]
+        self._write_ledger("INSERT INTO reports VALUES", rows, _NEWER_REPORT)
+
+    def _write_ledger(self, statement: str, rows: list[tuple[Any, ...]], conflict: str = "") -> None:
         try:
             ledger = self._open_ledger()
             with transaction(ledger):
-                insert(ledger, statement, rows)
+                insert(ledger, statement, rows, conflict)
         except sqlite3.Error as error:
             if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
                 raise
@@ -151,7 +162,7 @@ class Writer:
         return day(from_ns(max(0, self._clock() - self._retention_days * _DAY_NS)))
 
     def _expire(self) -> None:
-        """Once an hour: delete days, dead letters and whole series of the ledger that are older than retention."""
+        """Once an hour: delete days, dead letters, reports and whole series of the ledger older than retention."""
         if self._retention_days == 0 or time.monotonic() - self._expired_at < _EXPIRE_SECONDS:
             return
         self._expired_at = time.monotonic()
@@ -173,6 +184,7 @@ class Writer:
         ledger = self._open_ledger()
         with transaction(ledger):
             ledger.execute("DELETE FROM dead_letters WHERE received_at < ?", (before,))
+            ledger.execute("DELETE FROM reports WHERE updated_at < ?", (before,))
             ledger.execute(
                 "DELETE FROM entries WHERE (host, series) IN"
                 " (SELECT host, series FROM entries GROUP BY host, series HAVING MAX(updated_at) < ?)",

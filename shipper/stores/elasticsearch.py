@@ -3,6 +3,7 @@
     logs-mesos.<cluster>-2026.11.22              records
     shipper-dead-letters.<cluster>-2026.11.22    dead letters
     shipper-ledger.<cluster>                     ledger entries
+    shipper-reports.<cluster>                    the newest reports of the hosts
 
 An index per day of the host's stamp, not a data stream: a record sent again must meet its twin, and behind a rollover
 the same id was created a second time. Elasticsearch shows what is stored within `refresh_interval`, one second.
@@ -20,11 +21,18 @@ from shipper.config import Settings
 from shipper.errors import StoreBusy, StoreRejected, StoreUnusable
 from shipper.record import COMPARED, DeadLetter, Fate, Outcome, Record
 from shipper.record.times import from_ns
-from shipper.search.ledger import Entry, Range, merge
+from shipper.search.ledger import Entry, Range, Report, merge
 from shipper.search.query import Page, Query
 from shipper.stores import _elasticsearch_questions as questions
 from shipper.stores._agreement import outcome_of_twin
-from shipper.stores._elasticsearch_bulk import Batch, entry_lines, item_outcome, letter_lines
+from shipper.stores._elasticsearch_bulk import (
+    Batch,
+    entry_lines,
+    item_outcome,
+    letter_lines,
+    report_lines,
+    report_of,
+)
 from shipper.stores._elasticsearch_server import Server
 from shipper.stores._elasticsearch_templates import templates
 
@@ -134,15 +142,26 @@ class ElasticsearchReader:
 
     async def ledger(self, host: str | None = None) -> list[Entry]:
         """Return the entries of one host or of all, page by page."""
-        found: list[Entry] = []
+        sources = await self._all(f"shipper-ledger.{self._cluster}", host, ("host", "series", "id"))
+        found = [Entry(**{name: source[name] for name in Entry.__slots__}) for source in sources]
+        return sorted(found, key=lambda entry: (entry.host, entry.series, entry.first))
+
+    async def reports(self, host: str | None = None) -> list[Report]:
+        """Return the reports of one host or of all, page by page."""
+        sources = await self._all(f"shipper-reports.{self._cluster}", host, ("host", "id"))
+        return sorted(map(report_of, sources), key=lambda report: (report.host, report.id))
+
+    async def _all(self, index: str, host: str | None, order: Sequence[str]) -> list[dict[str, Any]]:
+        """Return every document of an index of ours, of one host or of all."""
+        found: list[dict[str, Any]] = []
         after: list[Any] | None = None
         while True:
-            body = questions.ledger_body(host, after, _MOST_HITS)
-            answer = _whole(await self._server.ask("POST", f"/shipper-ledger.{self._cluster}/{_SEARCH}", body))
+            body = questions.all_body(host, order, after, _MOST_HITS)
+            answer = _whole(await self._server.ask("POST", f"/{index}/{_SEARCH}", body))
             hits = answer["hits"]["hits"] if answer else []
-            found += [Entry(**{name: hit["_source"][name] for name in Entry.__slots__}) for hit in hits]
+            found += [hit["_source"] for hit in hits]
             if len(hits) < _MOST_HITS:
-                return sorted(found, key=lambda entry: (entry.host, entry.series, entry.first))
+                return found
             after = hits[-1]["sort"]
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
@@ -216,6 +235,10 @@ class ElasticsearchStore(ElasticsearchReader):
     async def put_ledger(self, entries: Sequence[Entry]) -> None:
         """Write ledger entries, replacing those with the same id."""
         await self._write_all(entry_lines(self._cluster, entries))
+
+    async def put_reports(self, reports: Sequence[Report]) -> None:
+        """Write reports, each over an older one with the same id."""
+        await self._write_all(report_lines(self._cluster, reports), known=409)
 
     async def _write_all(self, body: bytes, known: int = 200) -> None:
         """Write documents of our own; StoreBusy when one of them was not taken."""

@@ -14,7 +14,7 @@ from pydantic import Field
 from shipper.config import Settings
 from shipper.errors import StoreBusy
 from shipper.record import DeadLetter, Outcome, Record
-from shipper.search.ledger import Entry, Range
+from shipper.search.ledger import Entry, Range, Report
 from shipper.search.query import Page, Query
 from shipper.stores import _sqlite_files as files
 from shipper.stores import _sqlite_read as read
@@ -80,6 +80,10 @@ class SqliteReader:
         """Return the entries of one host or of all."""
         return await self._ask(read.ledger, self._directory, host)
 
+    async def reports(self, host: str | None = None) -> list[Report]:
+        """Return the reports of one host or of all."""
+        return await self._ask(read.reports, self._directory, host)
+
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         """Return which numbers of a range are stored."""
         return await self._ask(read.present, self._directory, series, numbers, limit)
@@ -142,6 +146,10 @@ class SqliteStore(SqliteReader):
     async def put_ledger(self, entries: Sequence[Entry]) -> None:
         """Write ledger entries, replacing those with the same id."""
         await self._write(self._writer.put_ledger, entries)
+
+    async def put_reports(self, reports: Sequence[Report]) -> None:
+        """Write reports, each over an older one with the same id."""
+        await self._write(self._writer.put_reports, reports)
 
     async def healthy(self) -> str | None:
         """Return why the last write failed, if it did."""

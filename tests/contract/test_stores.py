@@ -2,80 +2,25 @@
 
 import base64
 import dataclasses
-import itertools
-import json
 import random
 import time
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import pytest
 
-from shipper.config import component
 from shipper.record import DUPLICATE, STORED, DeadLetter, Fate, Outcome, Record
 from shipper.record.times import day, from_ns, to_ns
 from shipper.search.ledger import Entry
 from shipper.search.query import Page, Place, Query
 from shipper.search.words import parse_text, words
-from shipper.stores import Reader, Store
+from shipper.stores import Store
+from tests.contract.store_world import World
 
 SERIES = "65614f3a9c1en"
 DAY_NS = 86_400 * 10**9
 #: Noon of today, so that neighbours in time are of the same day whenever the suite runs.
 NOON = time.time_ns() // DAY_NS * DAY_NS + DAY_NS // 2
-
-
-class Settings(Protocol):
-    def build(self, cluster: str) -> Store: ...
-
-    def reader(self, cluster: str) -> Reader: ...
-
-
-@dataclasses.dataclass
-class World:
-    """A store of one kind, with a cluster name that no other test has."""
-
-    settings: Settings
-    cluster: str
-    #: Make what was written visible to questions now.
-    settle: Callable[[], None]
-
-    def store(self) -> Store:
-        return self.settings.build(self.cluster)
-
-    def reader(self) -> Reader:
-        return self.settings.reader(self.cluster)
-
-
-def http(method: str, url: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.loads(answer.read() or b"null")
-
-
-def indices(url: str, cluster: str) -> list[str]:
-    found = http("GET", f"{url}/_cat/indices/*.{cluster}*?format=json&h=index&expand_wildcards=all")
-    return [row["index"] for row in found]
-
-
-_clusters = (f"t{random.randrange(16**8):08x}{number}" for number in itertools.count())
-
-
-@pytest.fixture(params=["sqlite", "elasticsearch_8", "elasticsearch_9"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    cluster = next(_clusters)
-    if request.param == "sqlite":
-        config = component("stores", "sqlite").Config(path=str(tmp_path / "data"))
-        yield World(config, cluster, lambda: None)
-        return
-    url = request.getfixturevalue(request.param)
-    config = component("stores", "elasticsearch").Config(urls=[url], replicas=0)
-    yield World(config, cluster, lambda: http("POST", f"{url}/*.{cluster}*/_refresh"))
-    for index in indices(url, cluster):
-        http("DELETE", f"{url}/{index}")
 
 
 def record(

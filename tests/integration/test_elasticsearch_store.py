@@ -14,7 +14,9 @@ from shipper.record import DUPLICATE, STORED, Fate, Record
 from shipper.record.fields import FIELDS
 from shipper.search.query import Query
 from shipper.stores.elasticsearch import Config
-from tests.contract.test_stores import DAY_NS, NOON, SERIES, _entry, _letter, http, record
+from tests.contract.store_world import http
+from tests.contract.test_reports import report
+from tests.contract.test_stores import DAY_NS, NOON, SERIES, _entry, _letter, record
 from tests.servers import elasticsearch
 from tests.servers.available import require_elasticsearch
 from tests.servers.process import free_port
@@ -199,9 +201,11 @@ async def test_nobody_there_is_busy_in_one_line() -> None:
         for call in (
             store.put([record(1)]),
             store.put_ledger([_entry("a", 1, 1)]),
+            store.put_reports([report("reader")]),
             store.put_dead_letters([_letter(1)]),
             store.search(Query()),
             store.ledger(),
+            store.reports(),
             store.dead_letters(1),
             store.present(SERIES, (1, 2)),
         ):

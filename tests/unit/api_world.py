@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from shipper.errors import StoreBusy
 from shipper.record.times import from_ns, to_ns
-from shipper.search.ledger import Entry, Range, merge
+from shipper.search.ledger import Entry, Range, Report, merge
 from shipper.search.query import Page, Place, Query
 from shipper.search.words import words
 
@@ -26,6 +26,7 @@ class MemoryReader:
         self.records = list(records)
         self.letters: list[dict[str, Any]] = []
         self.entries: list[Entry] = []
+        self.kept_reports: list[Report] = []
         self.incomplete: tuple[str, ...] = ()
         #: What every call raises.
         self.error: Exception | None = None
@@ -56,6 +57,10 @@ class MemoryReader:
     async def ledger(self, host: str | None = None) -> list[Entry]:
         self._fail()
         return [entry for entry in self.entries if host in (None, entry.host)]
+
+    async def reports(self, host: str | None = None) -> list[Report]:
+        self._fail()
+        return [report for report in self.kept_reports if host in (None, report.host)]
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         self._fail()

@@ -20,6 +20,7 @@ from shipper.record.times import day, from_ns
 from shipper.search.query import Query
 from shipper.stores import Store, _sqlite_read
 from shipper.stores.sqlite import Config
+from tests.contract.test_reports import report
 from tests.contract.test_stores import DAY_NS, NOON, SERIES, _entry, _letter, record
 from tests.servers import ROOT
 
@@ -205,6 +206,7 @@ async def test_retention_deletes_days_and_a_late_record_is_expired(settings: Con
         await store.put([record(1, at=old), record(2, at=kept), record(3)])
         await store.put_dead_letters([_letter(1, received_at=old), _letter(2)])
         await store.put_ledger([_entry("a", 1, 1, series="old000"), _entry("b", 1, 1, series="new000")])
+        await store.put_reports([report("old", updated_at=old), report("new")])
     assert file_of(settings, old).exists()
     with sqlite3.connect(Path(settings.path) / "c" / "ledger.db") as connection:
         connection.execute("UPDATE entries SET updated_at = ? WHERE series = 'old000'", (old,))
@@ -217,6 +219,21 @@ async def test_retention_deletes_days_and_a_late_record_is_expired(settings: Con
         assert not file_of(settings, old).exists()
         assert [letter["sequence"] for letter in await store.dead_letters(10)] == [2]
         assert [entry.series for entry in await store.ledger()] == ["new000"]
+        assert [kept.name for kept in await store.reports()] == ["new"]
+
+
+async def test_a_ledger_of_before_there_were_reports_gets_their_table(settings: Config) -> None:
+    async with settings.build("c") as store:
+        await store.put_ledger([_entry("a", 1, 1)])
+    with sqlite3.connect(Path(settings.path) / "c" / "ledger.db") as connection:
+        connection.execute("DROP TABLE reports")
+    connection.close()
+    async with settings.reader("c") as reader:
+        assert await reader.reports() == []
+    async with settings.build("c") as store:
+        await store.put_reports([report("reader")])
+        assert await store.reports() == [report("reader")]
+        assert await store.ledger() == [_entry("a", 1, 1)]
 
 
 async def test_more_days_than_files_may_be_open(settings: Config) -> None:

@@ -4,7 +4,7 @@ Every shipper writes entries of its own; the truth is their union, so any number
 any restart, gives the same answer. A series starts at 1, so a missing beginning shows too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ class SeriesLedger:
 
     host: str
     series: str
+    #: The highest number known: settled, or given out as the host's report says.
     last: int
     settled: dict[str, int]
     duplicates: int
@@ -60,7 +61,7 @@ class SeriesLedger:
 
     @property
     def missing(self) -> int:
-        """How many numbers between 1 and the last one seen were never settled."""
+        """How many numbers between 1 and the last one known were never settled."""
         return sum(last - first + 1 for first, last in self.holes)
 
 
@@ -85,15 +86,20 @@ def holes(ranges: Sequence[Range], start: int = 1) -> list[Range]:
     return missing
 
 
-def summarise(entries: Iterable[Entry]) -> list[SeriesLedger]:
-    """Put the entries of all shippers together: one line per host and series, sorted by host, then series."""
-    by_series: dict[tuple[str, str], list[Entry]] = {}
+def summarise(entries: Iterable[Entry], given_out: Mapping[tuple[str, str], int] | None = None) -> list[SeriesLedger]:
+    """Put the entries of all shippers together: one line per host and series, sorted by host, then series.
+
+    `given_out` says by host and series which number is known to have been the last: what is not settled up to there
+    is a hole, too, and a series of which nothing was settled is one hole.
+    """
+    ends = given_out or {}
+    by_series: dict[tuple[str, str], list[Entry]] = {key: [] for key in ends}
     for entry in entries:
         by_series.setdefault((entry.host, entry.series), []).append(entry)
-    return [_series(host, series, found) for (host, series), found in sorted(by_series.items())]
+    return [_series(*key, found, ends.get(key, 0)) for key, found in sorted(by_series.items())]
 
 
-def _series(host: str, series: str, entries: list[Entry]) -> SeriesLedger:
+def _series(host: str, series: str, entries: list[Entry], end: int) -> SeriesLedger:
     by_fate: dict[str, list[Range]] = {}
     duplicates = 0
     for entry in entries:
@@ -102,12 +108,14 @@ def _series(host: str, series: str, entries: list[Entry]) -> SeriesLedger:
         else:
             by_fate.setdefault(entry.fate, []).append((entry.first, entry.last))
     merged = merge(found for ranges in by_fate.values() for found in ranges)
+    last = merged[-1][1] if merged else 0
+    beyond = [(last + 1, end)] if end > last else []
     return SeriesLedger(
         host=host,
         series=series,
-        last=merged[-1][1] if merged else 0,
+        last=max(last, end),
         settled={fate: sum(b - a + 1 for a, b in merge(ranges)) for fate, ranges in sorted(by_fate.items())},
         duplicates=duplicates,
-        holes=tuple(holes(merged)),
-        updated_at=max(entry.updated_at for entry in entries),
+        holes=(*holes(merged), *beyond),
+        updated_at=max((entry.updated_at for entry in entries), default=0),
     )

@@ -63,6 +63,25 @@ def test_summary_of_one_series() -> None:
     assert found[0].missing == 1
 
 
+def test_the_end_of_a_series_is_known_from_its_report() -> None:
+    given_out = {("h1", "s1"): 20, ("h1", "s2"): 4, ("h1", "s3"): 3}
+    found = summarise([entry(1, 10), entry(15, 15), entry(1, 9, series="s3")], given_out)
+    assert [(one.series, one.last, one.holes) for one in found] == [
+        ("s1", 20, ((11, 14), (16, 20))),
+        ("s2", 4, ((1, 4),)),  # nothing of it was settled
+        ("s3", 9, ()),  # the report is older than the ledger
+    ]
+    assert found[0].missing == 9
+
+
+@given(RANGES, st.integers(0, 100))
+def test_up_to_the_reported_end_everything_is_settled_or_missing(ranges: list[Range], end: int) -> None:
+    entries = [entry(first, last) for first, last in ranges]
+    for one in summarise(entries, {("h1", "s1"): end} if end else None):
+        assert one.last == max(end, max(numbers(ranges), default=0))
+        assert numbers(list(one.holes)) == set(range(1, one.last + 1)) - numbers(ranges)
+
+
 def test_duplicates_alone_settle_nothing() -> None:
     (found,) = summarise([entry(4, 4, "duplicate", count=2)])
     assert (found.last, found.settled, found.duplicates, found.holes) == (0, {}, 2, ())

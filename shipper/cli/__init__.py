@@ -3,13 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-import shipper.cli.ask
-import shipper.cli.demo
-import shipper.cli.generate
-import shipper.cli.run
 from shipper import __version__
 from shipper.errors import ShipperError
+
+_PARTS = ("demo", "run", "ask", "generate", "host")
 
 _EPILOG = """\
 examples:
@@ -30,9 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"shipper {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for part in (shipper.cli.demo, shipper.cli.run, shipper.cli.ask, shipper.cli.generate):
-        part.add_commands(commands)
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # `shipper host` runs on every machine, in little memory: nothing of the other commands is imported for it.
+    for part in ("host",) if given[:1] == ["host"] else _PARTS:
+        import_module(f"shipper.cli.{part}").add_commands(commands)
+    options = parser.parse_args(given)
     try:
         return int(options.function(options))
     except ShipperError as error:

@@ -73,13 +73,19 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"@([a-z_]+)@", lambda found: values[found[1]], template)
 
 
+def refusal(name: str, text: str) -> ConfigError:
+    """Return the error that names a setting which these files cannot have."""
+    return ConfigError(f"rsyslog: {name}: {text}")
+
+
 def path(settings: Host, name: str) -> str:
     """Return a setting that is a path, which every language here can spell between quotes; else ConfigError."""
     value = str(getattr(settings, name))
-    if not value.startswith("/") or posixpath.normpath(value) != value or value == "/":
-        raise _refusal(name, "must be an absolute path without `..`, `//` and a `/` at its end")
+    # normpath keeps a second slash at the start.
+    if not value.startswith("/") or posixpath.normpath(value) != value or value[1:2] in ("", "/"):
+        raise refusal(name, "must be an absolute path without `..`, `//` and a `/` at its end")
     if not value.isprintable() or _MEANS_SOMETHING.intersection(value) or value != value.strip():
-        raise _refusal(name, "must not have quotes, backslashes, $ % , : or characters that cannot be printed")
+        raise refusal(name, "must not have quotes, backslashes, $ % , : or characters that cannot be printed")
     return value
 
 
@@ -87,7 +93,7 @@ def address(value: str) -> str:
     """Return "host:port" of a shipper as it was given; ConfigError when it is none."""
     found = _ADDRESS.fullmatch(value)
     if found is None or not 1 <= int(found[1]) <= 65535:
-        raise _refusal("backends", f"{value[:100]!r} is not host:port")
+        raise refusal("backends", f"{value[:100]!r} is not host:port")
     return value
 
 
@@ -95,7 +101,3 @@ def directories(*paths: str) -> list[str]:
     """Return the directories that these files are in, each once, without those that every system has."""
     parents = (posixpath.dirname(each) for each in paths)
     return [each for each in dict.fromkeys(parents) if each not in ("/", "/run", "/tmp", "/var/run")]  # noqa: S108 left out
-
-
-def _refusal(name: str, text: str) -> ConfigError:
-    return ConfigError(f"rsyslog: {name}: {text}")

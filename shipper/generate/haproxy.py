@@ -2,7 +2,10 @@
 
 from typing import Final
 
-from shipper.generate._fill import Host, address, fill, path
+from shipper.generate._fill import Host, address, fill, path, refusal
+
+#: Bytes of a socket's path that HAProxy takes.
+LONGEST_SOCKET: Final = 97
 
 #: Addresses of the host itself: rsyslogd sends to a HAProxy there.
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -15,11 +18,14 @@ def generate(settings: Host) -> dict[str, str]:
     """
     if settings.shipper_host not in LOOPBACK:
         return {}
+    socket = path(settings, "socket")
+    if len(socket.encode()) > LONGEST_SOCKET:
+        raise refusal("socket", f"longer than the {LONGEST_SOCKET} bytes that HAProxy takes")
     backends = [address(backend) for backend in settings.backends]
     values = {
         "bind": "[::1]" if settings.shipper_host == "::1" else "127.0.0.1",
         "port": str(settings.shipper_port),
-        "socket": path(settings, "socket"),
+        "socket": socket,
         "passed": _ENCRYPTED if settings.tls else _PLAIN,
         "servers": "".join(_SERVER.format(number, backend) for number, backend in enumerate(backends, 1)) or _NONE,
     }

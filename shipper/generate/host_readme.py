@@ -181,10 +181,11 @@ sender does not know, and as it has no numbers, no hole is shown.
 One certificate for the shippers and one for each host, from a CA of your own. On a machine that is safe:
 
 ```sh
-openssl req -x509 -newkey rsa:3072 -nodes -days 3650 -subj "/CN=shipper CA" -keyout ca.key -out ca.crt
+openssl req -x509 -newkey rsa:3072 -nodes -days 3650 -subj "/CN=shipper CA" \\
+  -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out ca.crt
 for name in shipper.example web-3.example; do
   openssl req -newkey rsa:3072 -nodes -subj "/CN=$name" -keyout "$name.key" -out "$name.csr"
-  printf 'subjectAltName=DNS:%s\\n' "$name" >"$name.ext"
+  printf 'subjectAltName=DNS:%s\\nauthorityKeyIdentifier=keyid\\nbasicConstraints=CA:FALSE\\n' "$name" >"$name.ext"
   openssl x509 -req -days 825 -in "$name.csr" -CA ca.crt -CAkey ca.key -CAcreateserial \\
     -extfile "$name.ext" -out "$name.crt"
 done

@@ -1,10 +1,11 @@
-"""rsyslog on a host: an instance of our own that stamps every record and keeps it until the shipper has taken it.
+"""rsyslog on a host: an instance of our own that keeps every record until the shipper has taken it.
 
-`shipper.conf` is its configuration, `start` the only way to start it: the series of a start must be new.
+`shipper.conf` is its configuration, `start` the only way to start it: the series of a start must be new; `host.json`
+is what `shipper host` reads.
 """
 
+import json
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -12,79 +13,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, ValidationError, field_validator
-
-from shipper import config
-from shipper.errors import ConfigError
 from shipper.generate import write
+from shipper.generate._fill import fill
+from shipper.generate._host_settings import LONGEST_SOCKET, Settings, read
 
-#: What a Unix socket's address can hold (sun_path of 108 bytes, one of them the final NUL).
-LONGEST_SOCKET: Final = 107
+__all__ = ["LONGEST_SOCKET", "MISSING", "Settings", "check", "find", "generate", "read"]
 
 #: What to do without it, after the name of the program.
 MISSING: Final = "is missing: install the packages rsyslog and rsyslog-relp"
-
-#: What ends a string or starts a variable, in rsyslog's language or in sh.
-_UNSAFE: Final = re.compile(r"""["'`\\$%\x00-\x1f\x7f]""")
-
-
-class Settings(config.Settings):
-    """What may differ between hosts. Every value is checked, as it ends up inside quotes in a configuration."""
-
-    socket: str = Field(default="/run/shipper/log", description="socket that programs write to, as to /dev/log")
-    work_directory: str = Field(default="/var/spool/shipper", description="where waiting records are kept on disk")
-    shipper_host: str = Field(
-        default="127.0.0.1", pattern=r"^[A-Za-z0-9._:-]{1,253}$", description="host of the shipper"
-    )
-    shipper_port: int = Field(default=5140, ge=1, le=65535, description="RELP port of the shipper")
-    host_name: str = Field(
-        default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9.-]{0,252})?$", description="name of this host; default: its own"
-    )
-    queue_records: int = Field(default=10_000, ge=1000, le=1_000_000, description="most records in memory, per queue")
-    queue_disk_bytes: int = Field(default=2**30, ge=2**20, description="most bytes on disk, per queue")
-    relp_window: int = Field(
-        default=512, ge=2, le=10_000, description="most records sent and not yet answered, per queue"
-    )
-    own_messages: bool = Field(default=True, description="rsyslogd's own messages are records, too")
-
-    @field_validator("socket", "work_directory")
-    @classmethod
-    def _path(cls, path: str) -> str:
-        if not path.startswith("/") or _UNSAFE.search(path):
-            raise ValueError("must be an absolute path without quotes, backslashes, $, % and control characters")
-        path.encode()  # a file name that is no text cannot stand in a configuration: UnicodeEncodeError is a ValueError
-        return path
-
-    @field_validator("socket")
-    @classmethod
-    def _fits(cls, path: str) -> str:
-        if len(path.encode()) > LONGEST_SOCKET:
-            raise ValueError(f"longer than the {LONGEST_SOCKET} bytes that the address of a Unix socket can have")
-        return path
-
-
-def read(values: Mapping[str, object]) -> Settings:
-    """Return the settings that the values stand for; ConfigError names the key that is wrong."""
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"rsyslog: {key}: {first['msg'].removeprefix('Value error, ')}") from None
+#: What reports may take on disk; the rest is for what containers write.
+_HEARTBEAT_BYTES: Final = 2**20
+#: Most bytes of one file of a queue: what is sent frees the disk file by file.
+_FILE_BYTES: Final = 16 * 2**20
+#: About 24 days, in milliseconds: whoever writes into this queue waits, as what it reads can wait.
+_FOR_EVER: Final = 2**31 - 1
 
 
 def generate(settings: Settings) -> dict[str, str]:
-    """Return the files of a host, by path; the same settings give the same bytes."""
+    """Return the files of rsyslogd and of `shipper host`, by path; the same settings give the same bytes."""
     checked = read(settings.model_dump())  # nothing unchecked reaches a file, however the settings were made
-    values = {name: _word(value) for name, value in checked.model_dump().items()}
-    if not checked.host_name:
-        values["local_host_name"] = "# localHostname is not set: records carry the name that the host has"
-    else:
-        values["local_host_name"] = f'localHostname="{checked.host_name}"  # records carry this name'
-    sends = {queue: _fill(_SEND, values | {"queue": queue}) for queue in ("warning", "normal")}
     return {
-        "rsyslog/shipper.conf": _fill(_CONFIG, values | sends),
-        "rsyslog/start": _fill(_START, values | {"missing": MISSING}),
+        "rsyslog/shipper.conf": _configuration(checked),
+        "rsyslog/start": fill(_START, {"missing": MISSING, "work_directory": checked.work_directory}),
+        "rsyslog/host.json": json.dumps(_host(checked), indent=2) + "\n",
     }
 
 
@@ -100,9 +51,9 @@ def check(settings: Settings, program: str) -> str | None:
     """
     with tempfile.TemporaryDirectory(prefix="shipper-check-") as directory:
         here = settings.model_copy(update={"work_directory": directory})
-        config_file, _ = write(generate(here), Path(directory))
+        write(generate(here), Path(directory))
         environment = {**os.environ, "SHIPPER_SERIES": "check0"}
-        argv = [program, "-N1", "-f", str(config_file)]
+        argv = [program, "-N1", "-f", f"{directory}/rsyslog/shipper.conf"]
         try:
             done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60)  # noqa: S603 no shell
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -115,36 +66,96 @@ def check(settings: Settings, program: str) -> str | None:
     return said[0] if said else f"{program} -N1 ended with {done.returncode}"
 
 
-def _word(value: object) -> str:
-    """Spell a value as rsyslog does."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)
+def _host(settings: Settings) -> dict[str, object]:
+    """What `shipper host` reads."""
+    return {
+        "socket": settings.socket,
+        "relay_socket": settings.relay_socket,
+        "status_socket": settings.status_socket,
+        "work_directory": settings.work_directory,
+        "host_name": settings.host_name,
+        "sandboxes": settings.sandboxes if settings.stdout == "sandbox" else "",
+        "files": settings.files,
+        "queue_limit_bytes": settings.queue_bytes,
+        "heartbeat_seconds": settings.heartbeat_seconds,
+    }
 
 
-def _fill(template: str, values: Mapping[str, str]) -> str:
-    """Put values in the place of `@name@`; in one pass, so that a value is never looked into."""
-    return re.sub(r"@([a-z_]+)@", lambda found: values[found[1]], template)
+def _configuration(settings: Settings) -> str:
+    rest = settings.queue_bytes - _HEARTBEAT_BYTES
+    journal = rest // 10 if settings.journal else 0
+    warning = (rest - journal) // 5
+    values = {
+        "work_directory": settings.work_directory,
+        "relay_socket": settings.relay_socket,
+        "heartbeat_seconds": str(settings.heartbeat_seconds),
+        "local_host_name": "# localHostname is not set: records carry the name that the host has",
+        "tls_library": f' tls.tlslib="{settings.tls}"' if settings.tls else "",
+        "journal_input": _JOURNAL_INPUT if settings.journal else "",
+        "journal": "",
+        "journal_first": "",
+        "heartbeat": _send(settings, "heartbeat", "composed", _HEARTBEAT_BYTES),
+        "warning": _send(settings, "warning", "relayed", warning),
+        "normal": _send(settings, "normal", "relayed", rest - journal - warning),
+    }
+    if settings.host_name:
+        values["local_host_name"] = f'localHostname="{settings.host_name}"  # records carry this name'
+    if settings.journal:
+        values["journal"] = fill(_JOURNAL, {"send": _send(settings, "journal", "composed", journal, _FOR_EVER)})
+        values["journal_first"] = 'if $inputname == "imjournal" then call journal\nelse '
+    return fill(_CONFIG, values)
+
+
+def _send(settings: Settings, queue: str, template: str, size: int, wait: int = 0) -> str:
+    """One queue and its connection; `size` in bytes on disk, `wait` in milliseconds for room in it."""
+    values = {
+        "queue": queue,
+        "template": template,
+        "shipper_host": settings.shipper_host,
+        "shipper_port": str(settings.shipper_port),
+        "tls": fill(_TLS, _tls(settings)) if settings.tls else "",
+        "relp_window": str(settings.relp_window),
+        "queue_records": str(settings.queue_records),
+        "bytes": str(size),
+        "file_bytes": str(min(_FILE_BYTES, size // 4)),
+        "wait": str(wait),
+    }
+    return fill(_SEND, values)
+
+
+def _tls(settings: Settings) -> Mapping[str, str]:
+    return {name: str(getattr(settings, name)) for name in ("tls_ca", "tls_cert", "tls_key", "tls_peer")}
 
 
 _CONFIG: Final = r"""# Written by `shipper generate rsyslog`; change its settings, not this file.
-# An rsyslogd of our own beside the host's: it reads one socket, stamps each record and sends it to the shipper.
-# Start it with `start` and nothing else: that gives SHIPPER_SERIES a value that no earlier start has had.
+# An rsyslogd of our own beside the host's: bounded queues on disk and RELP, started by `shipper host`, which numbers
+# each record and knows its container. Nobody else writes to its socket.
 
 global(
   workDirectory="@work_directory@"  # queues on disk; must exist, one per instance
   @local_host_name@
-  maxMessageSize="64k"                          # the default of 8k cuts without a mark
+  maxMessageSize="1m"                           # the default of 8k cuts without a mark; the reader cuts with one
   parser.escapeControlCharactersOnReceive="off" # else a tab arrives as the four characters #011
-  processInternalMessages="@own_messages@"  # "exiting on signal 15" is the goodbye of a series
+  processInternalMessages="on"                  # what rsyslogd itself has to say is a record, too
 )
 
 module(load="imuxsock" SysSock.Use="off")       # never the host's own /dev/log
 module(load="mmsequence")
-module(load="omrelp")
+module(load="omrelp"@tls_library@)
+module(
+  load="impstats"                               # counters of queues: the heartbeat of this rsyslogd
+  interval="@heartbeat_seconds@"
+  format="json"
+  resetCounters="off"                           # a lost report costs nothing
+  ruleset="own"
+)
+@journal_input@
+# A relayed record is complete: one JSON object, written by the reader or the tailer of `shipper host`.
+template(name="relayed" type="string" string="%rawmsg-after-pri%\n")
 
-# All values are strings: the PRI <999> prints as `invld`, which is no JSON number.
-template(name="record" type="list" option.jsonf="on") {
+# The same form for what rsyslogd itself adds. All values are strings: a wrong PRI prints as `invld`, no JSON number.
+template(name="composed" type="string" string="%$!record%\n")
+template(name="own" type="list" option.jsonf="on") {
   constant(outname="v" value="1" format="jsonf")
   property(outname="series"    name="$!series"                             format="jsonf")
   property(outname="sequence"  name="$!sequence"                           format="jsonf")
@@ -152,53 +163,63 @@ template(name="record" type="list" option.jsonf="on") {
   property(outname="host"      name="$myhostname"                          format="jsonf")
   property(outname="input"     name="inputname"                            format="jsonf")
   property(outname="pri"       name="pri"                                  format="jsonf")
-  property(outname="container" name="$!container"                          format="jsonf") # nobody sets it yet
-  property(outname="message"   name="rawmsg-after-pri"                     format="jsonf") # parsed by the shipper
+  property(outname="message"   name="$!text"                               format="jsonf") # parsed by the shipper
 }
 
 input(
   type="imuxsock"
-  Socket="@socket@"
-  CreatePath="on"
+  Socket="@relay_socket@"  # held by `shipper host`, so nothing is lost while rsyslogd restarts
   RateLimit.Interval="0"                        # a limit here drops records that no counter shows
-  UseSpecialParser="off"                        # it takes RFC 5424 for something else and cuts the first word
-  ParseHostname="off"                           # a local writer sends no host name: its first word is text
-  UseSysTimeStamp="on"                          # the receive time; what the writer said stays in the message
-  ruleset="stamp"
+  UseSpecialParser="off"                        # it would look for a syslog header in the object
+  ParseHostname="off"
+  ruleset="relay"
 )
 
-# Runs in the thread that reads, before any queue: a record that is sent twice carries the same stamp twice.
-# Each class of importance has a series, a queue and a connection of its own, so a hole belongs to one queue.
-# mmsequence, as a counter in a global variable gives a number twice when two inputs write at once.
+# Runs in the thread that reads. Two classes of importance, each with a series, a queue and a connection of its own:
+# the many unimportant never push out a warning, and a hole in a series belongs to one queue.
 # The queues are the actions' own: with a queue of the ruleset, a stop while the shipper is away loses some records.
-ruleset(name="stamp" queue.type="Direct") {
-  if $syslogseverity <= 4 then {                # warning and above
-    set $!series = getenv("SHIPPER_SERIES") & "w";
-    action(type="mmsequence" mode="instance" from="1" to="2147483647" var="$!sequence")
+ruleset(name="relay" queue.type="Direct") {
+  if $syslogfacility == 23 then {               # local7: reports of the reader
+    set $!record = $rawmsg-after-pri;
+    call heartbeat
+  } else if $syslogseverity <= 4 then {         # warning and above
 @warning@
-  } else {                                      # the rest, of which much may come: it never pushes out a warning
-    set $!series = getenv("SHIPPER_SERIES") & "n";
-    action(type="mmsequence" mode="instance" from="1" to="2147483647" var="$!sequence")
+  } else {
 @normal@
   }
 }
 
-# What rsyslogd itself has to say goes the same way, but for what is said again with every try while the shipper is
-# away (it can only arrive when that is over) and for a warning about the low marks, which are meant.
-if not ($msg contains [
+# impstats and rsyslogd's own messages: numbered here, as no reader sees them, in a series of this start of rsyslogd.
+# mmsequence, as a counter in a global variable gives a number twice when two inputs write at once.
+ruleset(name="own" queue.type="Direct") {
+  set $!series = getenv("SHIPPER_SERIES") & "h";
+  action(type="mmsequence" mode="instance" from="1" to="2147483647" var="$!sequence")
+  set $!text = $rawmsg-after-pri;
+  set $!record = exec_template("own");
+  call heartbeat
+}
+
+# A queue of its own: reports arrive though the others are full, and say so.
+ruleset(name="heartbeat" queue.type="Direct") {
+@heartbeat@
+}
+@journal@
+# All but what is said again with every try while the shipper is away (it can only arrive when that is over) and for a
+# warning about the low marks, which are meant.
+@journal_first@if not ($msg contains [
   "error opening connection to remote peer",
   "could not connect to remote server",
   "high water mark is set quite low"
-]) then call stamp
+]) then call own
 """
 
 _SEND: Final = r"""    action(
       name="@queue@"
       type="omrelp"
       target="@shipper_host@"
-      port="@shipper_port@"
-      template="record"
-      windowSize="@relp_window@"
+      port="@shipper_port@"@tls@
+      template="@template@"
+      windowSize="@relp_window@"  # never below dequeueBatchSize: each batch would wait for answers
       conn.timeout="10"
       timeout="90"                              # longer than the shipper ever holds back its answers
       action.resumeRetryCount="-1"              # try for ever
@@ -207,16 +228,45 @@ _SEND: Final = r"""    action(
       queue.type="LinkedList"
       queue.filename="@queue@"  # makes it disk-assisted
       queue.size="@queue_records@"
-      queue.timeoutEnqueue="0"                  # full: drop at once; the default holds every writer for 2 s
+      queue.timeoutEnqueue="@wait@"  # ms; 0: full means drop at once, the default holds the reader for 2 s
       queue.highWatermark="200"                 # spool early: what is only in memory dies with kill -9
       queue.lowWatermark="50"
       queue.checkpointInterval="100"
       queue.dequeueBatchSize="128"
-      queue.maxDiskSpace="@queue_disk_bytes@"
-      queue.maxFileSize="16m"
+      queue.maxDiskSpace="@bytes@"
+      queue.maxFileSize="@file_bytes@"
       queue.saveOnShutdown="on"
       queue.timeoutShutdown="5000"              # how long a stop waits for a shipper that does not answer
     )                                           # no rebindInterval: closing a good session loses its window"""
+
+_TLS: Final = r"""
+      tls="on"                                  # both sides show a certificate
+      tls.caCert="@tls_ca@"
+      tls.myCert="@tls_cert@"
+      tls.myPrivKey="@tls_key@"
+      tls.authMode="name"
+      tls.permittedPeer=["@tls_peer@"]"""
+
+_JOURNAL_INPUT: Final = r"""
+module(
+  load="imjournal"
+  StateFile="journal.state"                     # in the work directory
+  PersistStateInterval="100"
+  IgnorePreviousMessages="on"                   # a new host starts with now, not with months of history
+  Ratelimit.Interval="0"                        # the default drops above 20,000 records in 10 minutes
+)
+"""
+
+_JOURNAL: Final = r"""
+# The journal can wait, so its queue makes its reader wait instead of dropping.
+ruleset(name="journal" queue.type="Direct") {
+  set $!series = getenv("SHIPPER_SERIES") & "j";
+  action(type="mmsequence" mode="instance" from="1" to="2147483647" var="$!sequence")
+  set $!text = $syslogtag & $msg;
+  set $!record = exec_template("own");
+@send@
+}
+"""
 
 _START: Final = r"""#!/bin/sh
 # Written by `shipper generate rsyslog`; change its settings, not this file.
@@ -251,6 +301,8 @@ work='@work_directory@'
 second=$(date +%s)
 SHIPPER_SERIES=$(printf '%08x' "$second")$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
 export SHIPPER_SERIES
+# Sockets that are handed over are meant for this process, which becomes rsyslogd.
+[ -z "${LISTEN_FDS:-}" ] || export LISTEN_PID=$$
 
 # A running rsyslogd would ignore what it does not understand, and log nothing to nowhere: check first.
 if ! said=$("$rsyslogd" -N1 -f "$config" 2>&1); then

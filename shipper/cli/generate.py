@@ -6,6 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_RSYSLOG = """\
+Write what a host needs into rsyslog/: rsyslogd's configuration, `shipper host`, systemd units, Docker's options and the
+pieces for HAProxy and nginx; rsyslog/README.md says what goes where.
+"""
+_RSYSLOG_EXAMPLES = """\
+examples:
+  shipper generate rsyslog --out /srv/hosts --hold "6 hours" --stdout sandbox
+  shipper generate rsyslog --backends 10.0.0.5:31514,10.0.0.6:31514 --tls openssl
+  shipper generate rsyslog --check        write nothing; the real rsyslogd says whether it is right
+"""
+
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the commands of this file."""
@@ -16,7 +27,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     programs = parser.add_subparsers(title="programs", metavar="PROGRAM", required=True, parser_class=_SettingsParser)
     rsyslog = programs.add_parser(
-        "rsyslog", help="rsyslog on a host: its configuration and launcher", description="rsyslog on a host."
+        "rsyslog",
+        help="all that a host needs: rsyslog, units, HAProxy, Docker",
+        description=_RSYSLOG,
+        epilog=_RSYSLOG_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_out(rsyslog)
     rsyslog.add_argument("--check", action="store_true", help="write nothing; rsyslogd -N1 says whether it is right")
@@ -48,12 +63,12 @@ class _SettingsParser(argparse.ArgumentParser):
 
 
 def _rsyslog(options: argparse.Namespace) -> int:
-    from shipper.generate import rsyslog
+    from shipper.generate import host, rsyslog
 
     given = {name.removeprefix("setting_"): value for name, value in vars(options).items() if name[:8] == "setting_"}
     settings = rsyslog.read({name: value for name, value in given.items() if value is not None})
     if not options.check:
-        return _write(rsyslog.generate(settings), options.out)
+        return _write(host.generate(settings), options.out)
     program = rsyslog.find()
     refusal = f"rsyslogd {rsyslog.MISSING}" if program is None else rsyslog.check(settings, program)
     if refusal is not None:

@@ -47,10 +47,13 @@ def find() -> str | None:
 def check(settings: Settings, program: str) -> str | None:
     """Return None when rsyslogd (`program`) accepts what these settings give, else why not, in one line.
 
-    The real work directory may not exist on this machine, so another takes its place.
+    The real work directory and certificates may not exist on this machine, so others take their place.
     """
     with tempfile.TemporaryDirectory(prefix="shipper-check-") as directory:
-        here = settings.model_copy(update={"work_directory": directory})
+        certificate = Path(directory, "certificate")
+        certificate.touch()
+        files = {name: str(certificate) for name in ("tls_ca", "tls_cert", "tls_key")}
+        here = settings.model_copy(update={"work_directory": directory, **files})
         write(generate(here), Path(directory))
         environment = {**os.environ, "SHIPPER_SERIES": "check0"}
         argv = [program, "-N1", "-f", f"{directory}/rsyslog/shipper.conf"]

@@ -1,5 +1,7 @@
 """From text to fields. One file per format, each with `parse(record) -> bool`; the chain tries them in order.
 
+A parser that must not believe everybody names in `SOURCES` the sources whose payloads it reads; the others read all.
+
 A parser looks at `record.body`. When it recognises its format it fills in fields, leaves in `body` what is still to
 be parsed, and returns True; else it touches nothing (it may add a tag that says why not) and returns False. Once
 `message` is set nothing is left to parse. A parser reads no clock and does no I/O. Nothing is ever lost because it was
@@ -78,5 +80,5 @@ def _complete(record: Record, text: str) -> None:
         if severity is not None:
             found["log.level"] = levels.OF_SEVERITY[severity]
     appname = found.get("log.syslog.appname")
-    if appname is not None and "service.name" not in found:
+    if appname is not None and "service.name" not in found and "service.name" not in shared:
         found["service.name"] = appname

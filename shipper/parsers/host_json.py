@@ -1,17 +1,23 @@
 """The record as our rsyslog sends it: one JSON object that holds the host's stamp and the message, unparsed.
 
-Only the outer object is believed, and only rsyslog writes that: whatever an application puts into its message is a
-JSON string in there. DESIGN.md, "The record that rsyslog sends".
+Only the outer object is believed, and only from `SOURCES`: whatever an application puts into its message is a JSON
+string in there. DESIGN.md, "The record that rsyslog sends" and "The host".
 """
 
+import base64
+import binascii
 import re
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
+from shipper.parsers import _figures
 from shipper.record import Record, Shared, times
 from shipper.record.fields import ECS_VERSION
+
+#: Hosts send by these sources; the same bytes from any other are text, as anybody could have written them there.
+SOURCES: Final = frozenset({"relp"})
 
 #: rsyslog writes `"v": "1"`, with a space, as it does for constants.
 _OPENING: Final = '{"v":'
@@ -19,11 +25,28 @@ _VERSION: Final = "1"
 _SERIES: Final = re.compile(r"[a-z0-9]{6,32}", re.ASCII)
 #: What mmsequence counts to.
 _LAST_SEQUENCE: Final = 2**31 - 1
-#: Longest host name, input or container id that is taken.
+#: Longest member that is taken, in characters; the path of a file may be longer.
 _LONGEST: Final = 255
+_LONGEST_PATH: Final = 1024
+_LONGEST_BASE64: Final = 2**20
 _MOST_KNOWN: Final = 4096
+#: Members whose text is a field's value as it is.
+_TEXTS: Final = {
+    "host": "host.name",
+    "input": "shipper.input",
+    "container": "container.id",
+    "task": "orchestrator.resource.id",
+    "app_version": "marathon.app.version",
+    "file": "log.file.path",
+}
 
-#: What a host says the same of record after record (series, host, input, PRI, container), as it sent it.
+_LENGTH_OF_SECOND: Final = len("2026-11-22T12:48:34Z")
+
+#: What a host says the same of record after record.
+_MEMBERS: Final = (
+    "series", "host", "input", "pri", "container", "task", "app", "app_version", "job", "pid", "file", "stream",
+)  # fmt: skip
+#: The values of `_MEMBERS`, as a host sent them.
 _Said = tuple[Any, ...]
 _known: Final[dict[_Said, Shared]] = {}
 
@@ -39,7 +62,11 @@ def parse(record: Record) -> bool:
     try:
         outer = orjson.loads(body)
         message, host_time, sequence = outer["message"], outer["host_time"], outer["sequence"]
-        said = (outer["series"], outer["host"], outer.get("input"), outer.get("pri"), outer.get("container"))
+        get = outer.get
+        said = (
+            outer["series"], outer["host"], get("input"), get("pri"), get("container"), get("task"), get("app"),
+            get("app_version"), get("job"), get("pid"), get("file"), get("stream"),
+        )  # fmt: skip
         if outer["v"] != _VERSION:
             return False
         shared = _known.get(said)
@@ -55,14 +82,18 @@ def parse(record: Record) -> bool:
     record.shared = shared
     record.body = fields["event.original"] = message
     record.host = shared.fields.get("host.name", "")
-    created = times.utc(host_time)
+    if "offset" in outer or "truncated" in outer or "message_base64" in outer:
+        _add_rare(record, outer)
+    created, day = _utc_and_day(host_time)
     if created is not None:
         record.host_time = host_time
         fields["event.created"] = created
         number = _number(sequence)
         if number and record.host and "shipper.series" in shared.fields:
-            record.day = _day(created[:10])
+            record.day = day
             record.series, record.sequence = said[0], number
+            if said[2] in _figures.INPUTS:
+                _figures.read(record, said[2])
             return True
     record.unshare()
     record.fields.pop("shipper.series", None)
@@ -72,30 +103,94 @@ def parse(record: Record) -> bool:
 
 def _learn(said: _Said) -> Shared:
     """Return what is valid of it as fields, and remember it."""
-    series, host, name, pri, container = said
+    stated = {name: text for name, text in zip(_MEMBERS, said, strict=True) if _is_member(name, text)}
     fields: dict[str, Any] = {"ecs.version": ECS_VERSION}
-    if type(series) is str and _SERIES.fullmatch(series):
-        fields["shipper.series"] = series
-    named = {"host.name": host, "shipper.input": name, "container.id": container}
-    fields.update({field: text for field, text in named.items() if type(text) is str and 0 < len(text) <= _LONGEST})
-    if type(pri) is str and (codes := _codes(pri)) is not None:
+    if _SERIES.fullmatch(stated.get("series", "")):
+        fields["shipper.series"] = stated["series"]
+    fields |= {field: stated[name] for name, field in _TEXTS.items() if name in stated}
+    if (codes := _codes(stated.get("pri", ""))) is not None:
         fields["log.syslog.facility.code"], fields["log.syslog.severity.code"] = codes
-    shared = Shared(fields)
-    if all(type(value) is str and len(value) <= _LONGEST for value in said):
+    if pid := _number(stated.get("pid", "")):
+        fields["process.pid"] = pid
+    if stated.get("stream") in ("stdout", "stderr"):
+        fields["shipper.stream"] = stated["stream"]
+    fields |= _resource(stated)
+    final = frozenset(fields)
+    work = stated.get("app") or stated.get("job")
+    if work and (service := work.removeprefix("/").replace("/", "-")):
+        fields["service.name"] = service  # the one of them that a record may know better
+    shared = Shared(fields, final)
+    if all(not value or name in stated for name, value in zip(_MEMBERS, said, strict=True)):
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         _known[said] = shared
     return shared
 
 
-_day = lru_cache(maxsize=1024)(times.day)
+def _is_member(name: str, text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= (_LONGEST_PATH if name == "file" else _LONGEST)
 
 
-def _number(sequence: str) -> int:
-    """Return a sequence of decimal digits within mmsequence's range; 0 for anything else ("+5", "1_0")."""
-    if len(sequence) > 10 or not sequence.isdecimal() or not sequence.isascii():
+def _resource(stated: dict[str, str]) -> dict[str, str]:
+    """Say what the orchestrator runs there: a task of a Marathon app, or of a Chronos job."""
+    work = stated.get("app") or stated.get("job")
+    named = {"orchestrator.resource.name": work} if work else {}
+    if not named and "task" not in stated:
+        return {}
+    return named | {"orchestrator.resource.type": "job" if "job" in stated else "task"}
+
+
+def _add_rare(record: Record, outer: dict[str, Any]) -> None:
+    """Add what only some records have, and each its own."""
+    offset, exact = outer.get("offset"), outer.get("message_base64")
+    if type(offset) is str and 0 < len(offset) <= 18 and offset.isdecimal() and offset.isascii():
+        record.fields["log.offset"] = int(offset)
+    if outer.get("truncated") == "1":
+        record.tag("truncated")
+    if not exact:
+        return
+    if _is_base64(exact):
+        record.fields.setdefault("shipper.original_base64", exact)
+        record.tag("invalid_utf8")
+    else:
+        record.tag("host_base64_invalid")
+
+
+def _is_base64(text: object) -> bool:
+    if not isinstance(text, str) or len(text) > _LONGEST_BASE64:
+        return False
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):  # ValueError: not ASCII
+        return False
+    return True
+
+
+def _utc_and_day(host_time: str) -> tuple[str | None, str]:
+    """Return a host time in UTC and its day; None when it is no time. Nearly all share their second with others."""
+    digits = host_time[20:26]
+    if len(host_time) == 32 and host_time[19] == "." and digits.isdecimal() and digits.isascii():
+        second, day = _second(host_time[:19], host_time[26:])
+        if second:
+            return f"{second}.{digits}Z", day
+    created = times.utc(host_time)
+    return created, "" if created is None else times.day(created)
+
+
+@lru_cache(maxsize=1024)
+def _second(second: str, offset: str) -> tuple[str, str]:
+    """Move a whole second to UTC, without its `Z`, and return its day too; "" when it is none."""
+    moved = times.utc(second + offset)
+    if moved is None or len(moved) != _LENGTH_OF_SECOND:  # the offset held digits of the second
+        return "", ""
+    return moved[:-1], times.day(moved)
+
+
+def _number(digits: str) -> int:
+    """Return a number of decimal digits within mmsequence's range; 0 for anything else ("+5", "1_0")."""
+    if len(digits) > 10 or not digits.isdecimal() or not digits.isascii():
         return 0
-    number = int(sequence)
+    number = int(digits)
     return number if number <= _LAST_SEQUENCE else 0
 
 

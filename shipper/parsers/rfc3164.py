@@ -115,7 +115,7 @@ def _parse_any(record: Record) -> bool:
 def _add_header(record: Record, header: _Header) -> None:
     if header.hostname:
         add_hostname(record, header.hostname)
-    record.fields.update(header.tag)
+    record.add(dict(header.tag))
     record.body = header.message
 
 

@@ -53,7 +53,7 @@ def parse(record: Record) -> bool:
     if procid != "-":
         fields["log.syslog.procid"] = procid
         if (pid := pid_of(procid)) is not None:
-            fields["process.pid"] = pid
+            record.add({"process.pid": pid})
     message = rest[2:] if rest[:2] == "- " else _after_structured_data(record, rest)
     # Section 6.4: a MSG in UTF-8 starts with the BOM, which is not part of the text.
     record.body = message.removeprefix("\ufeff")

@@ -19,7 +19,7 @@ from shipper.pipeline.buffer import Buffer
 from shipper.pipeline.intake import Intake
 from shipper.pipeline.ledger import Ledger
 from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
-from shipper.search.ledger import Entry
+from shipper.search.ledger import Entry, Report
 from shipper.stores import Store
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 #: While other batches are on their way a small one waits this long for more records: fewer, bigger requests.
 GATHER_SECONDS = 0.02
 #: Backoff between two tries, in seconds, before jitter.
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 15.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 5.0
 _LOG_SECONDS = 10.0
 
 
@@ -129,8 +129,8 @@ class Delivery:
 
     async def _put(self, records: list[Record]) -> list[Outcome]:
         """Outcomes of a batch, whatever it takes: busy stores are tried again, rejected requests are split."""
-        if [record for record in records if record.rejection]:
-            return await self._put_around_rejected(records)
+        if [record for record in records if record.rejection or record.report is not None]:
+            return await self._put_around(records)
         backoff = Backoff()
         while True:
             started = time.perf_counter()
@@ -150,14 +150,12 @@ class Delivery:
             self.trouble = None
             return outcomes
 
-    async def _put_around_rejected(self, records: list[Record]) -> list[Outcome]:
-        """Put a batch of which some must not reach the store: their outcome was known before."""
-        clean = [record for record in records if record.rejection is None]
+    async def _put_around(self, records: list[Record]) -> list[Outcome]:
+        """Put a batch of which some must not become documents: their outcome was known before."""
+        known = [_known_outcome(record) for record in records]
+        clean = [record for record, outcome in zip(records, known, strict=True) if outcome is None]
         stored = iter(await self._put(clean) if clean else ())
-        return [
-            next(stored) if record.rejection is None else Outcome(Fate.REJECTED, record.rejection[0])
-            for record in records
-        ]
+        return [outcome or next(stored) for outcome in known]
 
     async def _settle(self, records: list[Record], outcomes: list[Outcome]) -> None:
         """Keep what was rejected as dead letters, write the ledger, and then settle the receipts."""
@@ -167,6 +165,10 @@ class Delivery:
             if letters:
                 await self._keep_dead_letters(letters)
         self._ledger.add(records, outcomes)
+        if stored < len(outcomes):
+            for record, outcome in zip(records, outcomes, strict=True):
+                if outcome is HEARTBEAT and record.report:
+                    self._ledger.add_report(record, record.report)
         for record in [record for record in records if record.twins]:
             self._ledger.add_duplicates(record, len(record.twins or ()))
         await self._ledger.written()
@@ -195,8 +197,11 @@ class Delivery:
         )
         await self._persist(lambda: self._store.put_dead_letters(letters))
 
-    async def _write_ledger(self, entries: Sequence[Entry]) -> None:
-        await self._persist(lambda: self._store.put_ledger(entries))
+    async def _write_ledger(self, entries: Sequence[Entry], reports: Sequence[Report]) -> None:
+        if reports:
+            await self._persist(lambda: self._store.put_reports(reports))
+        if entries:
+            await self._persist(lambda: self._store.put_ledger(entries))
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write something of our own, again and again until it is written: nothing is acknowledged before."""
@@ -217,6 +222,15 @@ class Delivery:
 
 
 _NOT_YET = (Fate.BUSY, Fate.REFUSED)
+#: What becomes of the number of figures: they are kept as a report, or nobody needs them.
+HEARTBEAT = Outcome(Fate.DISCARDED, "heartbeat")
+
+
+def _known_outcome(record: Record) -> Outcome | None:
+    """Return the fate of a record that is not for the store to decide."""
+    if record.rejection is not None:
+        return Outcome(Fate.REJECTED, record.rejection[0])
+    return None if record.report is None else HEARTBEAT
 
 
 def _given_up(outcome: Outcome) -> Outcome:

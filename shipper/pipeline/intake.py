@@ -5,7 +5,7 @@ notice. Records in flight are known by id: one that is sent again waits for the 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shipper import telemetry
@@ -29,7 +29,7 @@ class Intake:
 
     def __init__(
         self,
-        read: Callable[[Record], None],
+        read: Mapping[str, Callable[[Record], None]],
         enrichers: Sequence[Enricher],
         buffer: Buffer,
         *,
@@ -37,6 +37,7 @@ class Intake:
         series: str,
         host: str,
     ) -> None:
+        #: By source: only some may bring what a host says.
         self._read = read
         self._enrich = [enricher.enrich for enricher in enrichers]
         self._buffer = buffer
@@ -139,7 +140,7 @@ class Intake:
 
     def _parse(self, received: Received, days: frozenset[str]) -> list[Record]:
         """Parse, enrich, stamp and serialise, each record within its fence."""
-        read, enrich, received_at = self._read, self._enrich, received.received_at
+        read, enrich, received_at = self._read[received.source], self._enrich, received.received_at
         records = []
         for payload in received.payloads:
             record = Record(payload, received_at)
@@ -202,8 +203,9 @@ def _memory(records: Sequence[Record]) -> int:
 
 #: What only the host says of a record: kept when parsing the rest of it failed.
 _HOST_FIELDS = (
-    "event.created", "host.name", "container.id", "shipper.series", "shipper.input",
-    "log.syslog.facility.code", "log.syslog.severity.code",
+    "event.created", "host.name", "container.id", "shipper.series", "shipper.input", "shipper.stream",
+    "log.syslog.facility.code", "log.syslog.severity.code", "log.file.path", "log.offset", "marathon.app.version",
+    "orchestrator.resource.id", "orchestrator.resource.name", "orchestrator.resource.type", "shipper.original_base64",
 )  # fmt: skip
 
 
@@ -214,7 +216,7 @@ def _make_plain(record: Record, bug: Exception) -> None:
     read_at = times.from_ns(record.received_at)
     known = record.content()
     stamped = {name: known[name] for name in _HOST_FIELDS if name in known}
-    record.shared = NOTHING_SHARED
+    record.shared, record.report = NOTHING_SHARED, None
     record.fields = {
         **stamped,
         "@timestamp": stamped.get("event.created", read_at),

@@ -1,9 +1,10 @@
-"""Writes the ledger: runs of settled numbers, merged in memory, written before any receipt is settled.
+"""Writes the ledger: runs of settled numbers, merged in memory, written before any receipt is settled; and reports.
 
 Writing is a group commit: everything that settled while one write was on its way goes with the next, so a busy
 shipper writes a few entries per batch and an idle one a single small one. An entry only ever grows or is reused for
 a later run, and the union of all entries is the truth: a crash between two writes leaves the ledger behind the
-store, never ahead of it.
+store, never ahead of it. Reports of hosts are written with the entries that settle their numbers; of those that
+wait for a write only the newest of each id is kept, and none after it.
 """
 
 import asyncio
@@ -11,8 +12,10 @@ import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from shipper.record import STORED, Fate, Outcome, Record
-from shipper.search.ledger import Entry
+import orjson
+
+from shipper.record import STORED, Fate, Outcome, Record, times
+from shipper.search.ledger import Entry, Report
 
 #: Runs of one series and fate that are kept in memory to be merged; older ones stay as they were written.
 MOST_RUNS = 256
@@ -83,13 +86,14 @@ class _Runs:
 class Ledger:
     """What this shipper settled, and its way into the store."""
 
-    def __init__(self, write: Callable[[Sequence[Entry]], Awaitable[None]], instance: str) -> None:
-        #: Stores entries; returns only when they are stored (it tries again by itself).
+    def __init__(self, write: Callable[[Sequence[Entry], Sequence[Report]], Awaitable[None]], instance: str) -> None:
+        #: Stores entries and reports; returns only when they are stored (it tries again by itself).
         self._write = write
         self._instance = instance
         self._runs: dict[tuple[str, str, str], _Runs] = {}
         self._duplicates: dict[tuple[str, str], Entry] = {}
         self._dirty_duplicates: set[tuple[str, str]] = set()
+        self._reports: dict[str, Report] = {}
         self._counter = 0
         self._added = self._written = 0
         self._lock = asyncio.Lock()
@@ -140,6 +144,17 @@ class Ledger:
         )
         self._dirty_duplicates.add(key)
 
+    def add_report(self, record: Record, name: str) -> None:
+        """Note the figures that a record brought, unless newer ones wait to be written. `add` notes its number."""
+        content = record.content()
+        start = record.series[:-1]
+        updated_at = times.to_ns(content["event.created"])
+        id = f"{start}/{name}"
+        waiting = self._reports.get(id)
+        if waiting is None or updated_at >= waiting.updated_at:
+            figures = orjson.loads(content["message"])
+            self._reports[id] = Report(id, record.host, start, name, updated_at, figures)
+
     async def written(self) -> None:
         """Return when everything that was added before this call is in the store."""
         goal = self._added
@@ -147,9 +162,10 @@ class Ledger:
             if self._written >= goal:
                 return
             reached = self._added
-            entries = self._take_dirty()
-            if entries:
-                await self._write(entries)
+            entries, reports = self._take_dirty(), list(self._reports.values())
+            self._reports.clear()
+            if entries or reports:
+                await self._write(entries, reports)
             self._written = reached
 
     def _add_run(self, host: str, series: str, fate: str, first: int, last: int, now: int) -> None:

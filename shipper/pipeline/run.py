@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from shipper.config import Config, component
+from shipper.config import Config, component, component_names
 from shipper.parsers import chain
 from shipper.pipeline.buffer import Buffer
 from shipper.pipeline.deliver import Delivery
@@ -24,7 +24,7 @@ class Pipeline:
         self.sources: list[Source] = [settings.build() for settings in config.sources]
         self.buffer = Buffer()
         self.intake = Intake(
-            _reader(config),
+            {source: _reader(config, source) for source in component_names("sources")},
             [settings.build() for settings in config.enrichers],
             self.buffer,
             memory_bytes=config.pipeline.memory_bytes,
@@ -66,6 +66,7 @@ class Pipeline:
                 listening.cancel()
 
 
-def _reader(config: Config) -> Callable[[Record], None]:
-    """Return the chain of the configured parsers."""
-    return chain([component("parsers", name).parse for name in config.parsers])
+def _reader(config: Config, source: str) -> Callable[[Record], None]:
+    """Return the chain of the configured parsers that read what this source brings."""
+    parsers = [component("parsers", name) for name in config.parsers]
+    return chain([parser.parse for parser in parsers if source in getattr(parser, "SOURCES", (source,))])

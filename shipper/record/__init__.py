@@ -73,16 +73,18 @@ class Received:
 class Shared:
     """Fields that many records have alike (all of one host, all of one program on it), serialised only once."""
 
-    __slots__ = ("fields", "opening")
+    __slots__ = ("fields", "final", "opening")
 
-    def __init__(self, fields: dict[str, Any]) -> None:
+    def __init__(self, fields: dict[str, Any], final: frozenset[str] = frozenset()) -> None:
         self.fields = fields
+        #: Names of those that a host said, which no message may say otherwise.
+        self.final = final
         #: The JSON object without its closing brace, to be continued.
         self.opening = orjson.dumps(fields)[:-1]
 
     def __or__(self, more: dict[str, Any]) -> "Shared":
-        """Return these fields and more."""
-        return Shared(self.fields | more)
+        """Return these fields and those of `more` that are not among them."""
+        return Shared(more | self.fields, self.final)
 
 
 NOTHING_SHARED = Shared({})
@@ -97,7 +99,7 @@ class Record:
 
     __slots__ = (
         "body", "day", "document", "fields", "host", "host_time", "payload", "receipt", "received_at", "rejection",
-        "sequence", "series", "shared", "twins",
+        "report", "sequence", "series", "shared", "twins",
     )  # fmt: skip
 
     def __init__(self, payload: bytes, received_at: int) -> None:
@@ -123,6 +125,8 @@ class Record:
         self.twins: list[Receipt] | None = None
         #: Set when it must not go to the store at all but to the dead letters: the reason, and why in words.
         self.rejection: tuple[str, str] | None = None
+        #: Set when its message is figures of a host and no document: their name, "" when nobody needs them.
+        self.report: str | None = None
 
     @property
     def id(self) -> str:
@@ -151,9 +155,12 @@ class Record:
         return self.shared.fields | self.fields
 
     def add(self, fields: dict[str, Any]) -> None:
-        """Add fields, over those that are there, shared ones too."""
-        if not self.shared.fields.keys().isdisjoint(fields):
-            self.unshare()
+        """Add fields, over those that are there, shared ones too, but not over what a host said."""
+        shared = self.shared
+        if not shared.fields.keys().isdisjoint(fields):
+            fields = {name: value for name, value in fields.items() if name not in shared.final}
+            if not shared.fields.keys().isdisjoint(fields):
+                self.unshare()
         self.fields.update(fields)
 
     def unshare(self) -> None:

@@ -1,4 +1,6 @@
-"""The one table of fields: name, type, meaning. Names are ECS 9.4 unless they start with `shipper.`.
+"""The one table of fields: name, type, meaning.
+
+Names are ECS 9.4 unless they start with `shipper.` or `marathon.`; `log.offset` is Filebeat's.
 
 Stores build their templates and columns from it; what is not in it goes to `labels`, which cannot break a mapping.
 """
@@ -30,6 +32,8 @@ FIELDS: Final = (
     Field("event.duration", "long", "duration in nanoseconds, when the record states one"),
     Field("event.dataset", "keyword", "kind of log, when the record states one"),
     Field("log.level", "keyword", "trace debug info notice warn error critical alert emergency"),
+    Field("log.file.path", "keyword", "file that the line is from, as the host names it"),
+    Field("log.offset", "long", "byte at which the line starts in that file"),
     Field("log.logger", "keyword", "logger name from structured logs"),
     Field("log.origin.file.name", "keyword", "source file of the log call"),
     Field("log.origin.file.line", "long", "line of the log call"),
@@ -41,14 +45,28 @@ FIELDS: Final = (
     Field("log.syslog.msgid", "keyword", "syslog MSGID"),
     Field("log.syslog.hostname", "keyword", "syslog HOSTNAME, as sent; anybody can write it"),
     Field("log.syslog.structured_data", "flattened", "RFC 5424 structured data"),
-    Field("process.pid", "long", "process id, as the record states it"),
+    Field(
+        "process.pid",
+        "long",
+        "process id: the writer's on its host when the host knows it, else as the record states it",
+    ),
     Field("process.thread.name", "keyword", "thread name from structured logs"),
-    Field("service.name", "keyword", "which app wrote it"),
+    Field(
+        "service.name",
+        "keyword",
+        "which app wrote it: as the record says, else Marathon's id of it (/shop/api: shop-api), else the syslog tag",
+    ),
     Field("service.version", "keyword", "version of that app"),
     Field("service.environment", "keyword", "prod, staging"),
     Field("host.name", "keyword", "machine that the record was written on, as that machine's rsyslog stamped it"),
     Field("container.id", "keyword", "container that wrote it, resolved on the host"),
     Field("orchestrator.cluster.name", "keyword", "name of the Mesos cluster"),
+    Field("orchestrator.resource.id", "keyword", "Mesos task that wrote it, resolved on the host"),
+    Field(
+        "orchestrator.resource.name", "keyword", "id of the task's Marathon app (/shop/api) or name of its Chronos job"
+    ),
+    Field("orchestrator.resource.type", "keyword", "task (of an app) or job"),
+    Field("marathon.app.version", "keyword", "version of the Marathon app, as Marathon names it"),
     Field("trace.id", "keyword", "W3C trace id, 32 hexadecimal digits"),
     Field("span.id", "keyword", "W3C parent id, 16 hexadecimal digits"),
     Field("transaction.id", "keyword", "transaction id, when the record states one"),
@@ -65,13 +83,22 @@ FIELDS: Final = (
     Field("error.message", "text", "text of the exception"),
     Field("error.stack_trace", "text", "stack trace, one record"),
     Field("labels", "flattened", "every other key of a structured record"),
-    Field("tags", "keyword", "what happened on the way: invalid_utf8, truncated, json_invalid, parser_bug"),
+    Field(
+        "tags", "keyword", "what happened on the way: invalid_utf8, truncated, json_invalid, report_invalid, parser_bug"
+    ),
     Field("ecs.version", "keyword", "version of the field names"),
-    Field("shipper.series", "keyword", "series of the record: one start of rsyslogd, one class of importance"),
+    Field(
+        "shipper.series", "keyword", "series of the record: one start of what numbers records, one class of importance"
+    ),
     Field("shipper.received_at", "date", "time the shipper read the record"),
     Field("shipper.assumed", "keyword", "what the record did not say and was assumed: year, zone, time"),
-    Field("shipper.original_base64", "unindexed", "original bytes in base64, only when they are not valid UTF-8"),
-    Field("shipper.input", "keyword", "how the host or the shipper got it: imuxsock, syslog_tcp"),
+    Field(
+        "shipper.original_base64",
+        "unindexed",
+        "original bytes in base64, only when they are not valid UTF-8: of the message, or of all that came",
+    ),
+    Field("shipper.input", "keyword", "how the host or the shipper got it: socket, docker, file, journal, syslog_tcp"),
+    Field("shipper.stream", "keyword", "stdout or stderr, when the host knows it"),
     Field("shipper.peer", "keyword", "address that sent it, for records that no host of ours stamped"),
 )
 

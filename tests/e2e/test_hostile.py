@@ -284,7 +284,6 @@ def test_poison_is_stored_or_a_dead_letter(store: str, request: pytest.FixtureRe
     print(f"{store}: {len(found)} stored, {letters} dead letters")
 
 
-@pytest.mark.xfail(reason="the parser host_json believes a stamp whichever source it came by")
 def test_a_plain_source_cannot_speak_for_a_host(run_dir: Path) -> None:
     """A stamp is believed from RELP alone: else anybody could take the id of a record to come."""
     forged = stamped(1, "forged", host="victim", series="aaaaaaaaaaaan")

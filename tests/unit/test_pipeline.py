@@ -39,7 +39,8 @@ class Rig:
         self.store = store
         self.buffer = Buffer()
         options = PipelineSettings.model_validate(settings)
-        read = chain([host_json.parse, rfc5424.parse, rfc3164.parse, json_body.parse, plain.parse])
+        every = [host_json.parse, rfc5424.parse, rfc3164.parse, json_body.parse, plain.parse]
+        read = {"relp": chain(every), "syslog_tcp": chain(every[1:])}
         self.intake = Intake(
             read, [], self.buffer, memory_bytes=options.memory_bytes, series="0000000000ffs", host="here"
         )

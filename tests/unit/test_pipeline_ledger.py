@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from shipper.pipeline.ledger import Ledger
 from shipper.record import DUPLICATE, STORED, Fate, Outcome, Record
-from shipper.search.ledger import Entry, summarise
+from shipper.search.ledger import Entry, Report, summarise
 
 
 def record(sequence: int, series: str = "aaaaaan", host: str = "h1") -> Record:
@@ -18,12 +18,14 @@ def record(sequence: int, series: str = "aaaaaan", host: str = "h1") -> Record:
 class Written:
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
+        self.reports: list[Report] = []
         self.writes = 0
 
-    async def __call__(self, entries: Sequence[Entry]) -> None:
+    async def __call__(self, entries: Sequence[Entry], reports: Sequence[Report]) -> None:
         self.writes += 1
         await asyncio.sleep(0)
         self.entries |= {entry.id: entry for entry in entries}
+        self.reports += reports
 
 
 async def test_batches_in_any_order_become_one_entry_and_no_hole() -> None:

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from shipper import telemetry
 from shipper.api.serve import Addresses, serve
 from shipper.config import Config
-from shipper.demo.rsyslog import Rsyslogd
+from shipper.demo.host import Host
 from shipper.demo.screen import Screen, command, stored
 from shipper.demo.services import Answered, Shop
 from shipper.demo.writer import Writer
@@ -116,16 +116,16 @@ async def _way(addresses: Addresses, options: Options, sockets: Path, screen: Sc
     store = f"SQLite in {options.directory / 'data'}"
     async with contextlib.AsyncExitStack() as stack:
         try:
-            rsyslogd = Rsyslogd(options.directory.absolute(), sockets / "rsyslog.log", relp_port)
-            await stack.enter_async_context(rsyslogd)
+            host = Host(options.directory.absolute(), sockets, relp_port)
+            await stack.enter_async_context(host)
         except ConfigError as error:
             screen.say("traffic", f"3 services -> Unix socket -> shipper -> {store} (without rsyslog: {error})")
             yield sockets / "log"
             return
-        watching = asyncio.ensure_future(rsyslogd.watch())
+        watching = asyncio.ensure_future(host.watch())
         stack.callback(watching.cancel)
-        screen.say("traffic", f"3 services -> {rsyslogd.program} -> RELP -> shipper -> {store}")
-        yield rsyslogd.socket_path
+        screen.say("traffic", f"3 services -> shipper host -> {host.program} -> RELP -> shipper -> {store}")
+        yield host.socket_path
 
 
 async def _show_request(url: str, shop: Shop, screen: Screen) -> None:
@@ -219,7 +219,7 @@ def _free_port(port: int, screen: Screen) -> int:
 @contextlib.contextmanager
 def _sockets(directory: Path, screen: Screen) -> Iterator[Path]:
     """Yield the folder for sockets: the demo's own, unless its path is longer than a socket's may be."""
-    if len(os.fsencode(directory / "rsyslog.log")) <= LONGEST_SOCKET:
+    if len(os.fsencode(directory / "host.status")) <= LONGEST_SOCKET:
         yield directory
         return
     with tempfile.TemporaryDirectory(prefix="shipper-demo-") as short:

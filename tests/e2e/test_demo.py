@@ -29,7 +29,7 @@ def test_a_live_request_is_shown_and_a_stop_leaves_nothing(rsyslogd: str, run_di
     directory = "demo" if way == "rsyslog" else "my $demo"
     with _start(run_dir, directory) as demo:
         demo.wait_until(lambda: "Ctrl-C stops" in _said(run_dir), 60, "a request is shown")
-        assert (f"{rsyslogd} -> RELP" in _said(run_dir)) == (way == "rsyslog")
+        assert (f"shipper host -> {rsyslogd} -> RELP" in _said(run_dir)) == (way == "rsyslog")
         assert ("without rsyslog" in _said(run_dir)) == (way == "socket")
         shown = re.search(r"^ +(\S.* request [0-9a-f]{12} --url \S+)$", _said(run_dir), re.MULTILINE)
         assert shown is not None, _said(run_dir)
@@ -39,7 +39,8 @@ def test_a_live_request_is_shown_and_a_stop_leaves_nothing(rsyslogd: str, run_di
             assert service in story.stdout
         assert "complete" in story.stdout
         children = psutil.Process(demo.pid).children(recursive=True)
-        assert len(children) == (way == "rsyslog")
+        # Holder, reader and rsyslogd.
+        assert len(children) == (3 if way == "rsyslog" else 0)
         assert demo.stop(30) == 0
         assert not [child for child in children if child.is_running()]
     assert re.search(r"^stopped +\d+ records stored", _said(run_dir), re.MULTILINE)
@@ -55,22 +56,26 @@ def test_a_hundred_requests_per_second_are_stored(rsyslogd: str, run_dir: Path) 
     assert int(stopped[1].replace(",", "")) > 300
 
 
-def test_rsyslogd_is_started_again(rsyslogd: str, run_dir: Path) -> None:
+def test_the_host_is_started_again(rsyslogd: str, run_dir: Path) -> None:
     with _start(run_dir, "demo") as demo:
         demo.wait_until(lambda: "Ctrl-C stops" in _said(run_dir), 60, "a request is shown")
         (first,) = psutil.Process(demo.pid).children()
         first.kill()
         wait_until(lambda: [child for child in psutil.Process(demo.pid).children() if child.pid != first.pid], 20)
-        assert "rsyslogd ended and is started again" in (run_dir / "demo/shipper.log").read_text()
+        assert "shipper host ended and is started again" in (run_dir / "demo/shipper.log").read_text()
 
 
-def test_a_killed_demo_takes_rsyslogd_with_it(rsyslogd: str, run_dir: Path) -> None:
+def test_a_killed_demo_takes_its_host_with_it(rsyslogd: str, run_dir: Path) -> None:
     with _start(run_dir, "demo") as demo:
-        demo.wait_until(lambda: "page" in _said(run_dir), 60, "it runs")
-        (child,) = psutil.Process(demo.pid).children()
+        demo.wait_until(lambda: "Ctrl-C stops" in _said(run_dir), 60, "a request is shown")
+        children = psutil.Process(demo.pid).children(recursive=True)
         psutil.Process(demo.pid).kill()
         demo.wait()
-        wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 30, "rsyslogd has ended")
+        wait_until(lambda: not any(map(_alive, children)), 30, "holder, reader and rsyslogd have ended")
+
+
+def _alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_two_demos(run_dir: Path) -> None:

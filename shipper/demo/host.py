@@ -1,22 +1,23 @@
-"""The demo's own rsyslogd: the real one, unprivileged, on the generated configuration; watched and stopped."""
+"""The demo's own host: `shipper host run` with the real rsyslogd, unprivileged, on the generated files."""
 
 import asyncio
 import contextlib
 import ctypes
 import logging
 import signal
-import socket
+import sys
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from shipper.errors import ConfigError
 from shipper.generate import rsyslog, write
+from shipper.host import status
 
 log = logging.getLogger("shipper.demo")
 
-_START_SECONDS = 10.0
-#: A stop takes about 6 s when nobody answers, and then saves what it has.
-_STOP_SECONDS = 15.0
+_START_SECONDS = 15.0
+#: rsyslogd takes about 6 s when nobody answers, and then saves what it has.
+_STOP_SECONDS = 30.0
 _RESTART_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -28,41 +29,48 @@ def _end_with_us() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-class Rsyslogd:
-    """One rsyslogd below a directory, started again when it ends by itself. `async with` starts and stops it."""
+class Host:
+    """One host below a directory, started again when it ends by itself. `async with` starts and stops it."""
 
-    def __init__(self, directory: Path, socket_path: Path, shipper_port: int) -> None:
+    def __init__(self, directory: Path, sockets: Path, shipper_port: int) -> None:
         """ConfigError says in one line why there can be none on this machine."""
         program = rsyslog.find()
         if program is None:
             raise ConfigError("rsyslogd is not installed")
-        work = directory / "rsyslog/work"
         self.program = program
-        self.socket_path = socket_path
-        self._output = directory / "rsyslog/rsyslogd.log"
+        self.socket_path = sockets / "host.log"
+        self._status = sockets / "host.status"
+        self._output = directory / "rsyslog/host.log"
         settings = rsyslog.read(
-            {"socket": str(socket_path), "work_directory": str(work), "shipper_port": shipper_port}
-            | {"queue_disk_bytes": 64 * 2**20}
+            {
+                "socket": str(self.socket_path),
+                "relay_socket": str(sockets / "host.relay"),
+                "status_socket": str(self._status),
+                "work_directory": str(directory / "rsyslog/work"),
+                "shipper_port": shipper_port,
+                "hold": "100 MB",
+                "heartbeat_seconds": 5,
+            }
         )
-        work.mkdir(parents=True, exist_ok=True)
         refusal = rsyslog.check(settings, program)
         if refusal is not None:
             raise ConfigError(refusal)
-        self._config, self._start = write(rsyslog.generate(settings), directory)
+        write(rsyslog.generate(settings), directory)
+        self._config = directory / "rsyslog/host.json"
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        """Start it and wait until its socket is read; ConfigError when it is not."""
+        """Start it and wait until rsyslogd runs; ConfigError when it does not."""
         await self._spawn()
         try:
             async with asyncio.timeout(_START_SECONDS):
-                while not self._listening():
+                while not await asyncio.to_thread(self._ready):
                     if self._process is not None and self._process.returncode is not None:
-                        raise ConfigError(f"rsyslogd ended, see {self._output}")
+                        raise ConfigError(f"shipper host ended, see {self._output}")
                     await asyncio.sleep(0.02)
         except TimeoutError:
             await self.stop()
-            raise ConfigError(f"rsyslogd did not read its socket in {_START_SECONDS:g} s") from None
+            raise ConfigError(f"rsyslogd did not start in {_START_SECONDS:g} s, see {self._output}") from None
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -73,7 +81,7 @@ class Rsyslogd:
         """Start it again whenever it ends; runs until cancelled."""
         while self._process is not None:
             code = await self._process.wait()
-            log.warning("rsyslogd ended and is started again", extra={"code": code})
+            log.warning("shipper host ended and is started again", extra={"code": code})
             await asyncio.sleep(_RESTART_SECONDS)
             await self._spawn()
 
@@ -86,18 +94,20 @@ class Rsyslogd:
         try:
             await asyncio.wait_for(process.wait(), _STOP_SECONDS)
         except TimeoutError:
-            log.warning("rsyslogd did not end in time and was killed")
+            log.warning("shipper host did not end in time and was killed")
             process.kill()
             await process.wait()
 
     async def _spawn(self) -> None:
         with self._output.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                self._start, "-r", self.program,
+                sys.executable, "-m", "shipper", "host", "run", "--config", self._config,
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True, preexec_fn=_end_with_us,
             )  # fmt: skip
 
-    def _listening(self) -> bool:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-            return probe.connect_ex(str(self.socket_path)) == 0
+    def _ready(self) -> bool:
+        state: dict[str, Any] = {}
+        with contextlib.suppress(ConfigError):
+            state = status.ask(str(self._status))
+        return any(event["event"] == "rsyslogd started" for event in state.get("events", ()))

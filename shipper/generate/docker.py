@@ -4,13 +4,14 @@ import json
 from typing import Any, Final
 from urllib.parse import quote
 
-from shipper.generate._fill import Host, path
+from shipper.generate._fill import path
+from shipper.generate._host_settings import Settings
 
 #: Container and task in the tag of every line. Without `else`, a container of no task would have a space there.
 TAG: Final = "{{.FullID}}/{{with (.ExtraAttributes nil).MESOS_TASK_ID}}{{.}}{{else}}-{{end}}"
 
 
-def generate(settings: Host) -> dict[str, str]:
+def generate(settings: Settings) -> dict[str, str]:
     """Return Docker's daemon.json, by path, when stdout is read from Docker; the same settings give the same bytes.
 
     Only then: a task whose stdout is read from its sandbox as well would have every line twice.

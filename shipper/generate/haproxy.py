@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from shipper.generate._fill import Host, address, fill, path, refusal
+from shipper.generate._fill import fill, path, refusal
+from shipper.generate._host_settings import Settings
 
 #: Bytes of a socket's path that HAProxy takes.
 LONGEST_SOCKET: Final = 97
@@ -11,7 +12,7 @@ LONGEST_SOCKET: Final = 97
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
-def generate(settings: Host) -> dict[str, str]:
+def generate(settings: Settings) -> dict[str, str]:
     """Return the piece of HAProxy's configuration, by path; the same settings give the same bytes.
 
     Nothing when rsyslogd sends to another machine: then no HAProxy of this host is on the way.
@@ -21,13 +22,14 @@ def generate(settings: Host) -> dict[str, str]:
     socket = path(settings, "socket")
     if len(socket.encode()) > LONGEST_SOCKET:
         raise refusal("socket", f"longer than the {LONGEST_SOCKET} bytes that HAProxy takes")
-    backends = [address(backend) for backend in settings.backends]
     values = {
         "bind": "[::1]" if settings.shipper_host == "::1" else "127.0.0.1",
         "port": str(settings.shipper_port),
         "socket": socket,
+        "heartbeat": str(settings.heartbeat_seconds),
         "passed": _ENCRYPTED if settings.tls else _PLAIN,
-        "servers": "".join(_SERVER.format(number, backend) for number, backend in enumerate(backends, 1)) or _NONE,
+        "servers": "".join(_SERVER.format(number, backend) for number, backend in enumerate(settings.backends, 1))
+        or _NONE,
     }
     return {"rsyslog/haproxy/shipper.cfg": fill(_CONFIG, values)}
 
@@ -56,8 +58,8 @@ listen shipper
   log '@socket@' format rfc5424 local0
   option tcplog
 
-  # A connection lives as long as rsyslogd. It says something every 10 s (heartbeats), and waits 90 s for an answer: a
-  # limit shorter than these breaks a good connection, and what was on its way is sent twice.
+  # A connection lives as long as rsyslogd, which says something every @heartbeat@ s and waits 90 s for an answer.
+  # A limit shorter than these breaks a good connection, and what was on its way is sent twice.
   timeout client 1h
   timeout server 1h
   timeout connect 5s

@@ -4,13 +4,14 @@ import posixpath
 import shlex
 from typing import Final
 
-from shipper.generate._fill import Host, fill, path
+from shipper.generate._fill import fill, path
+from shipper.generate._host_settings import Settings
 from shipper.generate.haproxy import LOOPBACK
 
 
-def generate(settings: Host) -> dict[str, str]:
+def generate(settings: Settings) -> dict[str, str]:
     """Return the README, by path; the same settings give the same bytes."""
-    names = ("socket", "work_directory", "config_directory", "program")
+    names = ("socket", "status_socket", "work_directory", "config_directory", "program")
     values = {name: path(settings, name) for name in names}
     values |= {f"{name}_word": shlex.quote(value) for name, value in values.items()}
     values["socket_directory"] = posixpath.dirname(values["socket"])
@@ -22,7 +23,7 @@ def generate(settings: Host) -> dict[str, str]:
     return {"rsyslog/README.md": fill(_README, values)}
 
 
-def _files(settings: Host) -> list[tuple[str, str]]:
+def _files(settings: Settings) -> list[tuple[str, str]]:
     files = list(_FILES)
     if settings.stdout == "docker":
         files.append(("docker/daemon.json", "Docker's log driver, for `/etc/docker/daemon.json`"))
@@ -138,7 +139,7 @@ An nginx logs here with `include @config_directory@/nginx/shipper.conf;` in `htt
 | what | how | meanwhile |
 |---|---|---|
 | new settings | write the files again, copy them, `systemctl reload shipper-host` | a configuration that rsyslogd refuses is not used |
-| restart, new version | `systemctl restart shipper-host` | the socket keeps 512 records, then writers wait until it is back |
+| restart, new version | `systemctl restart shipper-host`; without systemd `shipper host restart` | the socket keeps 512 records, then writers wait until it is back |
 | rsyslogd or the reader ends | nothing: they are started again | as above |
 | stop | `systemctl stop shipper-host` | does not last: the next record starts it again |
 | take it off for good | `systemctl disable --now shipper-host.service shipper-host.socket` | writers get an error at once |
@@ -149,7 +150,7 @@ until they are restarted. A changed socket unit needs a new host or a boot.
 ## See that it works
 
 ```sh
-@program_word@ host status
+@program_word@ host status --socket @status_socket_word@
 @program_word@ doctor host
 logger -u @socket_word@ -t shop "hello request_id=abc12345"
 ```
@@ -170,7 +171,7 @@ Records go by RELP: rsyslogd keeps a record until the shipper has answered that 
 | the service is down | what writers that do not wait wrote beyond the 512 records that the socket keeps; other writers wait |
 | the host loses power | what was not sent, as far as the disk had not written it |
 | the disk is full | new records while no shipper answers; shown as a hole |
-| a record is larger than 64 KiB | its end, and it says so |
+| a record is larger than 128 KiB | its end, and it says so |
 
 Plain syslog over TCP, for programs that know no RELP, is the lesser way: nobody answers, so a sender takes for
 delivered whatever the network has taken. When a shipper or a connection breaks, what was on its way is lost, its

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from shipper.generate._fill import Host, fill, path
+from shipper.generate._fill import fill, path
+from shipper.generate._host_settings import Settings
 
 
-def generate(settings: Host) -> dict[str, str]:
+def generate(settings: Settings) -> dict[str, str]:
     """Return the piece of nginx's configuration, by path; the same settings give the same bytes."""
     return {"rsyslog/nginx/shipper.conf": fill(_CONFIG, {"socket": path(settings, "socket")})}
 

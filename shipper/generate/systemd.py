@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from shipper.generate._fill import Host, directories, fill, path
+from shipper.generate._fill import directories, fill, path
+from shipper.generate._host_settings import Settings
 
 
-def generate(settings: Host) -> dict[str, str]:
+def generate(settings: Settings) -> dict[str, str]:
     """Return the units and the directories that they need, by path; the same settings give the same bytes."""
     names = ("socket", "work_directory", "relay_socket", "status_socket", "config_directory", "program")
     values = {name: path(settings, name) for name in names}
@@ -65,8 +66,9 @@ WatchdogSec=10
 # The longest that a service which cannot start holds up Docker at boot.
 TimeoutStartSec=20
 ExecStart="@program@" host run --config "@config_directory@/host.json"
-# Has rsyslogd -N1 check the configuration first; a wrong one is refused and the old one stays in force.
-ExecReload="@program@" host reload --config "@config_directory@/host.json"
+# A wrong configuration fails here, with its reason, and the old one stays in force.
+ExecReload="@program@" host run --check --config "@config_directory@/host.json"
+ExecReload="@program@" host reload --socket "@status_socket@"
 Restart=always
 RestartSec=200ms
 # SIGTERM goes to the holder alone: it stops its children in order, so that what was read is kept.
@@ -76,7 +78,7 @@ SyslogIdentifier=shipper-host
 
 # One descriptor for each file that is followed.
 LimitNOFILE=65536
-# A host without memory needs its logs most; and a child that does too much ends alone, and is started again.
+# A host that is short of memory needs its logs most; and a child that does too much ends alone, and is started again.
 OOMScoreAdjust=-500
 OOMPolicy=continue
 MemoryMax=1G

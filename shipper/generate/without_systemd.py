@@ -3,10 +3,11 @@
 import shlex
 from typing import Final
 
-from shipper.generate._fill import Host, directories, fill, path
+from shipper.generate._fill import directories, fill, path
+from shipper.generate._host_settings import Settings
 
 
-def generate(settings: Host) -> dict[str, str]:
+def generate(settings: Settings) -> dict[str, str]:
     """Return the script, by path; the same settings give the same bytes."""
     names = ("socket", "work_directory", "relay_socket", "status_socket", "config_directory", "program")
     values = {name: path(settings, name) for name in names}
@@ -27,8 +28,8 @@ _RUN: Final = """\
 # start it as root, before Docker and the Mesos agent, and start it again when it ends.
 #
 # Here the program itself holds the socket that containers write to. rsyslogd and the reader may end and start again
-# behind it, but when the program itself ends, its next start makes a new socket: containers that have mounted the old
-# one are deaf. Give them the directory of the socket.
+# behind it, and `shipper host restart` puts a new version in place. But when the program ends, its next start makes a
+# new socket: containers that have mounted the old one are deaf. Give them the directory of the socket.
 set -eu
 
 # A Unix socket queues so many records while its reader is busy; systemd sets 512, the kernel's default is 10.

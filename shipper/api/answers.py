@@ -9,15 +9,12 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, Field
 
-from shipper.api.accounts import Account, Hole
+from shipper.api.ledger_answers import HoleAnswer, hole_answer
 from shipper.api.shown import identify
 from shipper.api.story import Story
 from shipper.record.times import from_ns
 from shipper.search import cursor as cursors
 from shipper.search.query import Page, Query
-
-#: Holes listed of one series; the count of missing numbers is always of all.
-MOST_HOLES = 100
 
 Document = dict[str, Any]
 
@@ -36,18 +33,6 @@ class RecordsAnswer(BaseModel):
     next_cursor: str | None = Field(description="pass it as cursor for the next page; null: this was the last")
     incomplete: list[str] = Field(description="why records may be missing from this answer; empty: none are")
     searched: Searched
-
-
-class HoleAnswer(BaseModel):
-    """Numbers of a series that were never settled."""
-
-    host: str
-    series: str
-    first: int
-    last: int
-    missing: int = Field(description="how many records that is")
-    since: str | None = Field(description="when the number before was settled; null at the start of the series")
-    until: str = Field(description="when a number after it was settled first")
 
 
 class ServiceAnswer(BaseModel):
@@ -73,41 +58,6 @@ class StoryAnswer(BaseModel):
     cut: bool = Field(description="whether the request has more records than are in this answer")
     complete: bool = Field(description="true: nothing is missing, as far as the ledger knows")
     incomplete: list[str] = Field(description="why it may be incomplete; empty when complete")
-
-
-class SeriesAnswer(BaseModel):
-    """One series of a host: one start of its rsyslogd, one class of importance."""
-
-    host: str
-    series: str
-    importance: str = Field(description='"warning and above", "below warning", or "" when no host stamped it')
-    last: int = Field(description="highest number seen; numbers start at 1")
-    settled: dict[str, int] = Field(description="numbers by fate: stored, rejected (dead letters), discarded:<reason>")
-    duplicates: int
-    missing: int
-    holes: list[HoleAnswer]
-    updated_at: str
-    alarm: bool = Field(description="something is missing that should have come by now")
-
-
-class Totals(BaseModel):
-    """Sums over all series."""
-
-    hosts: int
-    series: int
-    settled: int
-    rejected: int
-    duplicates: int
-    missing: int
-
-
-class LedgerAnswer(BaseModel):
-    """What every host sent and what became of it."""
-
-    series: list[SeriesAnswer]
-    totals: Totals
-    alarm: bool
-    incomplete: list[str]
 
 
 class DeadLettersAnswer(BaseModel):
@@ -173,57 +123,6 @@ def story_answer(story: Story) -> Document:
         "cut": story.cut,
         "complete": not story.incomplete,
         "incomplete": story.incomplete,
-    }
-
-
-def hole_answer(hole: Hole) -> Document:
-    """Return a `HoleAnswer`."""
-    return {
-        "host": hole.host,
-        "series": hole.series,
-        "first": hole.first,
-        "last": hole.last,
-        "missing": hole.missing,
-        "since": None if hole.since is None else from_ns(hole.since),
-        "until": from_ns(hole.until),
-    }
-
-
-def ledger_answer(found: list[Account], notes: list[str], now: int) -> Document:
-    """Return a `LedgerAnswer`."""
-    return {
-        "series": [_series(account, now) for account in found],
-        "totals": totals(found),
-        "alarm": any(account.alarm(now) for account in found),
-        "incomplete": notes,
-    }
-
-
-def totals(found: list[Account]) -> dict[str, int]:
-    """Return `Totals`."""
-    return {
-        "hosts": len({account.ledger.host for account in found}),
-        "series": len(found),
-        "settled": sum(account.settled for account in found),
-        "rejected": sum(account.rejected for account in found),
-        "duplicates": sum(account.ledger.duplicates for account in found),
-        "missing": sum(account.ledger.missing for account in found),
-    }
-
-
-def _series(account: Account, now: int) -> Document:
-    line = account.ledger
-    return {
-        "host": line.host,
-        "series": line.series,
-        "importance": account.importance,
-        "last": line.last,
-        "settled": line.settled,
-        "duplicates": line.duplicates,
-        "missing": line.missing,
-        "holes": [hole_answer(hole) for hole in account.holes[:MOST_HOLES]],
-        "updated_at": from_ns(line.updated_at),
-        "alarm": account.alarm(now),
     }
 
 

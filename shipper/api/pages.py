@@ -10,10 +10,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from shipper.api import answers
-from shipper.api.accounts import Account, accounts
+from shipper.api.accounts import books
 from shipper.api.ask import Asking
 from shipper.api.errors import answer, status_of
 from shipper.api.html import render
+from shipper.api.ledger_answers import ledger_answer
 from shipper.api.question import Question, question, request_id
 from shipper.api.rows import PAGE_CUT, STRIPES, lanes, request_url, row, rows, story_rows, without
 from shipper.api.story import Story, tell
@@ -146,7 +147,7 @@ async def find_request(asking: Asking, request: Request) -> Response:
 async def story(asking: Asking, request: Request) -> Response:
     """Tell the story of one request."""
     wanted = request_id(request.path_params["id"])
-    told = await asking.within(tell(asking.reader, wanted))
+    told = await asking.within(tell(asking.reader, wanted, asking.clock()))
     if told is None or not told.records:
         return render("story_missing.html", 404, request_id=wanted, incomplete=told.incomplete if told else [])
     return render("story.html", story=told, **_drawn(told))
@@ -165,14 +166,12 @@ def _drawn(told: Story) -> dict[str, Any]:
 async def ledger(asking: Asking, request: Request) -> Response:
     """Show what every host sent and what became of it."""
     host = request.query_params.get("host") or None
-    found, notes = await asking.within(accounts(asking.reader, host))
-    by_host: dict[str, list[Account]] = {}
-    for account in found:
-        by_host.setdefault(account.ledger.host, []).append(account)
-    now = asking.clock()
-    alarm = any(account.alarm(now) for account in found)
-    totals = answers.totals(found)
-    return render("ledger.html", by_host=by_host, totals=totals, host=host, notes=notes, now=now, alarm=alarm)
+    told = ledger_answer(await asking.within(books(asking.reader, asking.clock(), host)))
+    by_host: dict[str, list[dict[str, Any]]] = {}
+    for line in told["series"]:
+        by_host.setdefault(line["host"], []).append(line)
+    reporting = [one for one in told["hosts"] if one["last_report"] or one["rsyslogd_starts"]]
+    return render("ledger.html", ledger=told, reporting=reporting, by_host=by_host, host=host)
 
 
 async def dead_letters(asking: Asking, request: Request) -> Response:

@@ -7,8 +7,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from shipper import telemetry
 from shipper.api import answers
-from shipper.api.accounts import accounts
+from shipper.api.accounts import books
 from shipper.api.ask import Asking
+from shipper.api.ledger_answers import LedgerAnswer, ledger_answer
 from shipper.api.question import Question, request_id
 from shipper.api.story import tell
 from shipper.errors import ShipperError
@@ -45,18 +46,17 @@ def questions(asking: Asking) -> APIRouter:
     @routes.get("/requests/{id:path}", responses={**_answers(answers.StoryAnswer), **_NOT_FOUND}, response_model=None)
     async def request(id: Annotated[str, Path(description="the request id", max_length=256)]) -> Response:
         """Tell the story of one request: its records across all apps, oldest first, and whether any are missing."""
-        story = await within(tell(reader, request_id(id)))
+        story = await within(tell(reader, request_id(id), asking.clock()))
         if story is None:
             raise HTTPException(404, f"no record carries the request id {id}")
         return _json(answers.story_answer(story))
 
-    @routes.get("/ledger", responses=_answers(answers.LedgerAnswer), response_model=None)
+    @routes.get("/ledger", responses=_answers(LedgerAnswer), response_model=None)
     async def ledger(
         host: Annotated[str | None, Query(description="of one host only", max_length=256)] = None,
     ) -> Response:
-        """Account for every number of every series: settled, with what fate, or missing."""
-        found, notes = await within(accounts(reader, host or None))
-        return _json(answers.ledger_answer(found, notes, asking.clock()))
+        """Account for every number of every series: settled, with what fate, or missing, and why; and every host."""
+        return _json(ledger_answer(await within(books(reader, asking.clock(), host or None))))
 
     @routes.get("/dead-letters", responses=_answers(answers.DeadLettersAnswer), response_model=None)
     async def dead_letters(

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from shipper.api.accounts import Hole, accounts
+from shipper.api.accounts import books
 from shipper.api.shown import identify, level_rank, moment, service_of
 from shipper.record.levels import LEVELS, at_least
+from shipper.search.holes import Hole
 from shipper.search.query import Query
 from shipper.stores import Reader
 
@@ -57,8 +58,8 @@ class Story:
         return moment(self.records[-1]) - self.began
 
 
-async def tell(reader: Reader, request_id: str) -> Story | None:
-    """Return the story of a request, or None when no record carries its id."""
+async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
+    """Return the story of a request as of `now` (nanoseconds since 1970), or None when no record carries its id."""
     records, notes, cut = await _records(reader, request_id)
     if not records and not notes:
         return None
@@ -71,9 +72,7 @@ async def tell(reader: Reader, request_id: str) -> Story | None:
             errors = Query(request_id=request_id, levels=at_least("error"), limit=1, newest_first=False)
             found = (await reader.search(errors)).records
             first_error = identify(found[0]) if found else None
-    holes = await _holes(reader, records, notes)
-    for hole in holes:
-        notes.append(hole.told)
+    holes = await _holes(reader, records, notes, now)
     return Story(request_id, records, services(records), first_error, holes, cut, notes)
 
 
@@ -91,17 +90,20 @@ async def _records(reader: Reader, request_id: str) -> tuple[list[dict[str, Any]
             return records, list(notes), after is not None
 
 
-async def _holes(reader: Reader, records: list[dict[str, Any]], notes: list[str]) -> list[Hole]:
+async def _holes(reader: Reader, records: list[dict[str, Any]], notes: list[str], now: int) -> list[Hole]:
+    """Return the holes that can concern the records, and note them."""
     hosts = list(dict.fromkeys(str(record["host.name"]) for record in records if record.get("host.name")))
     if len(hosts) > _MOST_HOSTS:
         notes.append(f"the ledger was read for {_MOST_HOSTS} of {len(hosts)} hosts")
     first, last = moment(records[0]), moment(records[-1])
     found: list[Hole] = []
-    for host in hosts[:_MOST_HOSTS]:
-        lines, unchecked = await accounts(reader, host)
-        holes = [hole for line in lines for hole in line.holes if hole.concerns(first, last)]
+    for name in hosts[:_MOST_HOSTS]:
+        read = await books(reader, now, name)
+        holes = [hole for account in read.accounts for hole in account.holes if hole.concerns(first, last)]
         if holes:
-            notes += [note for note in unchecked if note not in notes]
+            notes += [note for note in read.notes if note not in notes]
+        notes += [hole.told for hole in holes]
+        notes += [told for host in read.hosts for told in host.unknown(first, last)]
         found += holes
     return found
 

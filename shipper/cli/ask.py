@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from shipper.cli import terminal
+from shipper.cli import ledger, terminal
 from shipper.errors import QueryError, ShipperError, StoreBusy
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -32,6 +32,15 @@ examples:
   shipper request 6f1c2a9e
   shipper request 6f1c2a9e --json | jq -r '.message'
 exit code: 0 found, 1 no record carries this id, 2 error
+"""
+_LEDGER_HELP = """\
+With --json: a line per series, then a line per host (those have "state").
+
+examples:
+  shipper ledger                                       every series and every host
+  shipper ledger --host web-3                          one host, and what happened on it
+  shipper ledger --json | jq -r 'select(.alarm) | .host'
+exit code: 0 found, 1 nothing in the ledger, 2 error
 """
 
 
@@ -60,8 +69,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     request = _add(commands, "request", _request, "tell the whole story of one request across apps", _REQUEST_EXAMPLES)
     request.add_argument("id", metavar="ID", help="the request id")
-    ledger = _add(commands, "ledger", _ledger, "account for every record of every host: settled or missing", "")
-    ledger.add_argument("--host", help="of one host only")
+    account = _add(
+        commands, "ledger", _ledger, "account for every record of every host: settled, or missing and why", _LEDGER_HELP
+    )
+    account.add_argument("--host", help="of one host only")
     letters = _add(
         commands, "dead-letters", _dead_letters, "list records that no store would take, with the reason", ""
     )
@@ -170,16 +181,17 @@ def _request(options: argparse.Namespace) -> int:
 
 
 def _ledger(options: argparse.Namespace) -> int:
-    ledger = fetch(options, "/api/v1/ledger", {"host": options.host})
+    found = fetch(options, "/api/v1/ledger", {"host": options.host})
+    anything = bool(found["series"] or found["hosts"])
     if options.json:
-        _write(json.dumps(line, ensure_ascii=False) for line in ledger["series"])
-    elif ledger["series"]:
-        _write(terminal.ledger_lines(ledger, terminal.style_of(sys.stdout)))
+        _write(json.dumps(line, ensure_ascii=False) for line in (*found["series"], *found["hosts"]))
+    elif anything:
+        _write(ledger.ledger_lines(found, terminal.style_of(sys.stdout)))
     else:
         _say("nothing in the ledger")
-    for note in ledger["incomplete"]:
+    for note in found["incomplete"]:
         _say(f"warning: {note}")
-    return 0 if ledger["series"] else 1
+    return 0 if anything else 1
 
 
 def _dead_letters(options: argparse.Namespace) -> int:

@@ -19,7 +19,8 @@ _MOST_NAME = 20
 _LEVEL_WIDTH = 9
 
 _RESET = "\x1b[0m"
-_BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
+#: What `Style.paint` takes.
+BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 _LEVELS = {"trace": "2", "debug": "2", "info": "36", "notice": "32", "warn": "33", "error": "31"}
 _FATAL = "1;97;41"
 _SERVICES = ("34", "35", "32", "33", "36", "94", "95", "92", "93", "96")
@@ -145,10 +146,10 @@ class Columns:
         else:  # a pipe: nothing is cut
             host, app = host.ljust(self._host), app.ljust(self._app)
         head = [
-            (front, _BOLD),
-            (_time(record.get("@timestamp", ""), self._clock_only), _DIM),
+            (front, BOLD),
+            (_time(record.get("@timestamp", ""), self._clock_only), DIM),
             _level(record),
-            (host, _DIM),
+            (host, DIM),
             (app, app_code),
         ]
         painted = " ".join(style.paint(text, code) for text, code in head if text)
@@ -179,7 +180,7 @@ def story_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
     began = moment(records[0])
     length = duration(moment(records[-1]) - began)
     codes = {service["name"]: _SERVICES[n % len(_SERVICES)] for n, service in enumerate(story["services"])}
-    title = style.paint(f"request {one_line(story['request_id'])}", _BOLD)
+    title = style.paint(f"request {one_line(story['request_id'])}", BOLD)
     start = _time(records[0].get("@timestamp", "")).rstrip()
     yield f"{title}  {count(len(records), 'record')}, {length}, from {start} UTC"
     yield from _service_lines(story["services"], began, codes, style)
@@ -187,7 +188,7 @@ def story_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
     if error is not None:
         at = offset(moment(error) - began)
         first, *rest = message_lines(error.get("message", ""), style, 2)
-        yield f"{style.paint('first error', _RED)}  {at}  {one_line(service_of(error))}: {first}"
+        yield f"{style.paint('first error', RED)}  {at}  {one_line(service_of(error))}: {first}"
         yield from (f"  {line}" for line in rest)
     yield from verdict_lines(story, style)
     yield ""
@@ -211,8 +212,8 @@ def _service_lines(
         rows.append((service, one_line(service["name"]), first, last, count(service["count"], "record"), where))
     names, firsts, lasts, counts = (max(cells(str(row[place])) for row in rows) for place in range(1, 5))
     for service, name, first, last, records, where in rows:
-        errors = style.paint(f", {count(service['errors'], 'error')}", _RED) if service["errors"] else ""
-        on = style.paint(f"  on {where}", _DIM) if where else ""
+        errors = style.paint(f", {count(service['errors'], 'error')}", RED) if service["errors"] else ""
+        on = style.paint(f"  on {where}", DIM) if where else ""
         app = style.paint(fit(name, min(names, 2 * _MOST_NAME)), codes[service["name"]])
         yield f"  {app}  {first.rjust(firsts)} … {last.ljust(lasts)}  {records.rjust(counts)}{errors}{on}"
 
@@ -220,46 +221,21 @@ def _service_lines(
 def verdict_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
     """Say whether something is missing in a story, and what."""
     if story["complete"]:
-        yield style.paint("complete", _GREEN) + " as far as the ledger knows"
+        yield style.paint("complete", GREEN) + " as far as the ledger knows"
         return
-    yield style.paint("possibly incomplete", _YELLOW)
+    yield style.paint("possibly incomplete", YELLOW)
     yield from (f"  {one_line(note)}" for note in story["incomplete"])
 
 
-def ledger_lines(ledger: Mapping[str, Any], style: Style) -> Iterator[str]:
-    """Return the ledger: one line per series, one per hole, and the sum."""
-    rows: list[tuple[str, ...]] = [("HOST", "SERIES", "LAST", "SETTLED", "DUPLICATES", "MISSING")]
-    for line in ledger["series"]:
-        counts = (line["last"], sum(line["settled"].values()), line["duplicates"], line["missing"])
-        rows.append((one_line(line["host"]), one_line(line["series"]), *(f"{count:,}" for count in counts)))
-    widths = [max(cells(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for row, line in zip(rows, [None, *ledger["series"]], strict=True):
-        left = (fit(cell, width) for cell, width in zip(row[:2], widths, strict=False))
-        text = "  ".join([*left, *(cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True))])
-        yield style.paint(
-            text, _BOLD if line is None else _RED if line["alarm"] else _YELLOW if line["missing"] else ""
-        )
-        for hole in line["holes"] if line else ():
-            numbers = (
-                f"{hole['first']:,}" if hole["first"] == hole["last"] else f"{hole['first']:,} to {hole['last']:,}"
-            )
-            since = f"between {_second(hole['since'])} and" if hole["since"] else "before"
-            yield f"  missing {numbers}, {since} {_second(hole['until'])}"
-    totals = ledger["totals"]
-    yield (
-        f"{totals['settled']:,} settled, {count(totals['rejected'], 'dead letter')}, "
-        f"{count(totals['duplicates'], 'duplicate')}, {totals['missing']:,} missing; {count(totals['hosts'], 'host')}"
-    )
-
-
-def _second(text: str) -> str:
+def second(text: str) -> str:
+    """Return a time to the second: 2026-11-22 14:00:05."""
     return one_line(text)[:19].replace("T", " ")
 
 
 def letter_lines(letters: Iterable[Mapping[str, Any]], style: Style) -> Iterator[str]:
     """Return dead letters: when, why, from where, and the store's own words below."""
     for letter in letters:
-        time = style.paint(fit(_second(str(letter.get("received_at", ""))), 19), _DIM)
-        reason = style.paint(fit(one_line(letter.get("reason", "")), 12), _RED)
+        time = style.paint(fit(second(str(letter.get("received_at", ""))), 19), DIM)
+        reason = style.paint(fit(one_line(letter.get("reason", "")), 12), RED)
         yield f"{time} {reason} {one_line(letter.get('host') or '-')} {one_line(letter.get('id', ''))}"
         yield from (f"  {line}" for line in message_lines(letter.get("detail", ""), style, 2))

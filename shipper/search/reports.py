@@ -106,6 +106,12 @@ class HostReports:
         place = self.readers.index(reader) + 1
         return self.readers[place] if place < len(self.readers) else None
 
+    def end(self, reader: ReaderStart) -> str:
+        """Return how a start ended: "open" (not yet), "clean", "killed", or "gone" (without a word)."""
+        if reader.ended:
+            return "clean" if reader.clean else "killed"
+        return "open" if self.after(reader) is None else "gone"
+
 
 def queue_of(series: str) -> str:
     """Return the queue that a series goes through: "warning", "normal", "heartbeat", or "" for none on a host."""

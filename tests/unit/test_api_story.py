@@ -4,8 +4,9 @@ import httpx
 import pytest
 
 from shipper.api import story as stories
-from shipper.api.accounts import accounts
+from shipper.api.accounts import books
 from shipper.api.shown import duration, offset
+from shipper.search.holes import Kind
 from shipper.search.ledger import Entry
 from tests.unit.api_world import NOW, SECOND, MemoryReader, entry, record, request_story
 from tests.unit.test_api_records import connect
@@ -64,11 +65,13 @@ async def test_a_hole_that_can_concern_it(reader: MemoryReader) -> None:
     ]
     told = (await tell(reader)).json()
     assert not told["complete"]
-    assert told["incomplete"] == ["12 records of host web-3 missing (numbers 41 to 52 of series web3n)"]
+    missing = "12 records of host web-3 missing (numbers 41 to 52 of series web3n)"
+    assert told["incomplete"] == [f"{missing}: may still come: it may be on its way"]
     assert told["holes"] == [
         {
             "host": "web-3", "series": "web3n", "first": 41, "last": 52, "missing": 12,
-            "since": "2026-11-22T14:19:00.000000Z", "until": "2026-11-22T14:21:40.000000Z",
+            "since": "2026-11-22T14:19:00.000000Z", "until": "2026-11-22T14:21:40.000000Z", "kind": "late",
+            "kinds": {"late": 12}, "reason": "may still come: it may be on its way", "late": True,
         }
     ]  # fmt: skip
 
@@ -124,6 +127,7 @@ async def test_the_ledger() -> None:
         one = (await client.get("/api/v1/ledger?host=web-4")).json()
     assert told["totals"] == {
         "hosts": 2, "series": 2, "settled": 18, "rejected": 1, "duplicates": 30, "missing": 3,
+        "kinds": {**dict.fromkeys(map(str, Kind), 0), "late": 1, "unexplained": 2},
     }  # fmt: skip
     first, second = told["series"]
     assert (first["host"], first["importance"], first["missing"], first["duplicates"]) == (
@@ -142,20 +146,22 @@ async def test_the_ledger() -> None:
 async def test_the_ledger_asks_the_store_before_it_complains() -> None:
     reader = MemoryReader(*(record(n, series="an") for n in (4, 5, 7)))
     reader.entries = [entry("an", 1, 3), entry("an", 9, 10)]
-    (account,), notes = await accounts(reader)
+    found = await books(reader, NOW)
+    (account,) = found.accounts
     assert account.ledger.holes == ((6, 6), (8, 8))
     assert account.ledger.settled == {"stored": 8}
     assert account.ledger.updated_at == NOW - HOUR
     assert [(hole.since, hole.until) for hole in account.holes] == [(NOW - HOUR, NOW - HOUR)] * 2
-    assert notes == []
+    assert found.notes == []
 
 
 async def test_very_many_holes_are_not_all_compared() -> None:
     reader = MemoryReader()
     reader.entries = [entry("an", n, n) for n in range(1, 1001, 2)]
-    (account,), notes = await accounts(reader)
+    found = await books(reader, NOW)
+    (account,) = found.accounts
     assert account.ledger.missing == 499
-    assert notes == ["299 holes of the ledger were not compared with the store"]
+    assert found.notes == ["299 holes of the ledger were not compared with the store"]
     async with connect(reader) as client:
         told = (await client.get("/api/v1/ledger")).json()
     assert len(told["series"][0]["holes"]) == 100
@@ -174,7 +180,7 @@ async def test_times_of_holes_come_from_their_neighbours() -> None:
         run(12, 20, 50, 80),
         run(25, 25, 100, 100),
     ]
-    (account,), _ = await accounts(reader)
+    (account,) = (await books(reader, NOW)).accounts
     assert [(h.first, h.last, h.since, h.until) for h in account.holes] == [(8, 9, 40, 50), (21, 24, 90, 100)]
 
 

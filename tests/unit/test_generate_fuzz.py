@@ -21,12 +21,12 @@ from shipper.generate import host, rsyslog, write
 #: In every accepted value, so that it can be found; in no template.
 MARK = "q7z"
 FRAGMENTS = (
-    "", " x", "  x", "x ", "\tx", "\nx", "\r\nx", "\x00x", "\x1b[31m", "\x7f", "é", "日本", "🪵", "\ufeff", "\u2028x",
-    "\u0085x", "\u202ex", "\udc80", "a" * 40, "a" * 400, "a" * 100_000, '"; touch /x; "', "'; touch /x; '",
-    "`touch /x`", "$(touch /x)", "${HOME}", "$HOME", "%n", "%%", "%m", "%msg%", "}", "{x}", "{{.ID}}", "\\", "\\n", "\\\\", "#x",
-    " #x", ";x", " ; x", "|", "|x", "&x", ">x", "*", "?", "[x]", "~", "!", "=x", "@socket@", "@", ",x", ":x",
-    "/../x", "/./x", "//x", "/", "-x", " -x", "(x)", "<x>", "^", "+", "</code>", '" )\nmodule(load="omprog', "\n[Service]\nExecStart=/x",
-    "\n  server x 1.2.3.4:1", "\n```",
+    "", " x", "  x", "x ", "\tx", "\nx", "\r\nx", "\x00x", "\x1b[31m", "\x7f", "é", "日本", "🪵", "\ufeff",
+    "\u2028x", "\u0085x", "\u202ex", "\udc80", "a" * 40, "a" * 400, "a" * 100_000, '"; touch /x; "',
+    "'; touch /x; '", "`touch /x`", "$(touch /x)", "${HOME}", "$HOME", "%n", "%%", "%m", "%msg%", "}", "{x}",
+    "{{.ID}}", "\\", "\\n", "\\\\", "#x", " #x", ";x", " ; x", "|", "|x", "&x", ">x", "*", "?", "[x]", "~", "!",
+    "=x", "@socket@", "@", ",x", ":x", "/../x", "/./x", "//x", "/", "-x", " -x", "(x)", "<x>", "^", "+",
+    "</code>", '" )\nmodule(load="omprog', "\n[Service]\nExecStart=/x", "\n  server x 1.2.3.4:1", "\n```",
 )  # fmt: skip
 Files = dict[str, str]
 Parsed = list[Any]

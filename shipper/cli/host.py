@@ -13,11 +13,10 @@ _STATUS: Final = "/run/shipper/status"
 
 _EPILOG: Final = """\
 examples:
-  shipper generate rsyslog --out /etc/shipper       write host.json, shipper.conf and start
-  shipper host run --config /etc/shipper/rsyslog/host.json
-  shipper host status                               what is numbered, dropped, waiting; what happened
-  shipper host reload                               rsyslogd again, on a changed shipper.conf
-  shipper host restart                              all of it, on a new version; no writer notices
+  shipper host run --config /etc/shipper/host.json   as systemd or a supervisor does
+  shipper host status                                what is numbered, dropped, waiting; what happened
+  shipper host reload                                rsyslogd again, on a changed shipper.conf
+  shipper host restart                               all of it, on a new version; no writer notices
 """
 
 

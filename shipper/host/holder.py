@@ -49,7 +49,7 @@ class Holder:
         self._settings = settings
         self._rsyslogd = Rsyslogd(settings)  # first: says when there is none
         self._lock = sockets.lock(settings)
-        sockets.make_folder(settings.work_directory)
+        sockets.make_folder(settings.work_directory, 0o700)
         self._sockets = sockets.take(settings)
         self.held_by = handover.get("held_by", self._sockets.held_by)
         self._started_at = report.now(time.time_ns())

@@ -27,6 +27,10 @@ _READ: Final = 65_536
 _REFUSED: Final = "start: "
 
 
+#: What systemd tells the holder, and nobody else.
+_OURS: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"})
+
+
 def say(text: str) -> None:
     """Write one line of our own log."""
     print(f"shipper host: {text}", file=sys.stderr, flush=True)  # noqa: T201
@@ -98,7 +102,8 @@ class Rsyslogd:
         self._output, its_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         os.set_blocking(its_end, True)
         argv = [self._launcher, "-r", self._program, "-f", self._config]
-        body = execute(argv, os.environ, its_end, relay.fileno())
+        environment = {name: value for name, value in os.environ.items() if name not in _OURS}
+        body = execute(argv, environment, its_end, relay.fileno())
         self.child.pid = fork(body, (its_end, relay.fileno()), signal.SIGTERM)
         os.close(its_end)
         self.child.began = now

@@ -19,8 +19,10 @@ import orjson
 
 from shipper.host import relay as relays
 from shipper.host import report
-from shipper.host._interim import DockerLine, DockerLines, Origin, Origins
+from shipper.host.docker_lines import WAIT_SECONDS as DOCKER_SECONDS
+from shipper.host.docker_lines import DockerLine, DockerLines
 from shipper.host.intake import Intake
+from shipper.host.origins import Origin, Origins
 from shipper.host.settings import Settings
 from shipper.host.shared import SERIES, Cell, Shared, Snapshot
 from shipper.host.stamp import LONGEST_DATAGRAM, LONGEST_MESSAGE, Stamp, split
@@ -38,6 +40,8 @@ _REPORT_PRI: Final = 190
 #: How long an ordered end may take: reading what is there, then sending what waits.
 READ_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 5.0
+#: How often it is looked whether rsyslogd has read all, at the end.
+_LOOK_SECONDS: Final = 0.005
 _EVENTS_READ: Final = 65_536
 
 
@@ -110,7 +114,8 @@ class Reader:
         waiting = self._relay.waiting > 0
         poll.modify(self._relay_socket, select.EPOLLOUT if waiting else 0)
         self._cells[Cell.HEARTBEAT] += 1
-        ready = {descriptor for descriptor, _ in poll.poll(max(0.0, self._next_tick - time.monotonic()))}
+        patience = min(self._next_tick - time.monotonic(), DOCKER_SECONDS)
+        ready = {descriptor for descriptor, _ in poll.poll(max(0.0, patience))}
         if self._container.fileno() in ready:
             self._read_batch()
         if self._events in ready:
@@ -118,6 +123,7 @@ class Reader:
         if waiting:
             self._relay.flush()
         now = time.monotonic()
+        self._pass_on_docker(self._docker.due(now))
         if now >= self._next_tick:
             self._tick(now)
         self._publish()
@@ -126,7 +132,6 @@ class Reader:
         """Do what is done once a second."""
         self._next_tick = now + 1
         self._origins.tick(now)
-        self._pass_on_docker(self._docker.due(now))
         if now >= self._next_report:
             self._next_report = now + self._settings.heartbeat_seconds
             self._report()
@@ -161,8 +166,11 @@ class Reader:
 
     def _pass_on_docker(self, lines: Sequence[DockerLine]) -> None:
         for line in lines:
-            members = line.origin.json + b',"stream":%s' % orjson.dumps(line.stream)
-            self._pass_on("docker", line.pri, line.origin, members, line.message, line.truncated)
+            if line.stream:
+                members = line.origin.json + b',"stream":%s' % orjson.dumps(line.stream)
+                self._pass_on("docker", line.pri, line.origin, members, line.message, line.truncated)
+            else:  # the daemon's own words
+                self._pass_on("socket", line.pri, line.origin, line.origin.json, line.message, line.truncated)
 
     def _pass_on(self, source: str, pri: int, origin: Origin, members: bytes, message: bytes, truncated: bool) -> None:
         """Number one record and send it."""
@@ -227,7 +235,7 @@ class Reader:
         if self._flushed(deadline):
             self._publish()
             self._report(ended=True)
-            if self._flushed(deadline):
+            if self._flushed(deadline) and self._taken(deadline):
                 self._cells[Cell.ENDED] = 1
         self._relay.give_up()
         self._publish()
@@ -242,6 +250,15 @@ class Reader:
                 return False
             self._beat()
             poll.poll(min(left, 0.5) * 1000)
+        return True
+
+    def _taken(self, deadline: float) -> bool:
+        """Whether rsyslogd has read all in time: what is unread when it is stopped after us would be lost."""
+        while self._relay.unread:
+            if time.monotonic() > deadline:
+                return False
+            self._beat()
+            time.sleep(_LOOK_SECONDS)
         return True
 
     def _beat(self) -> None:

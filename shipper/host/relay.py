@@ -1,7 +1,9 @@
 """The way to rsyslogd: a socket that never makes us wait, and a bounded backlog for when rsyslogd is away or busy."""
 
 import errno
+import fcntl
 import socket
+import termios
 from collections import deque
 from typing import Final
 
@@ -78,6 +80,11 @@ class Relay:
                 waiting.popleft()
                 self._bytes -= len(datagram) + _OVERHEAD
         return True
+
+    @property
+    def unread(self) -> bool:
+        """Whether rsyslogd has not yet read all that was sent: the memory of it still counts as ours."""
+        return fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)) != bytes(4)
 
     def give_up(self) -> None:
         """Drop all that waits."""

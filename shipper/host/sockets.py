@@ -36,7 +36,7 @@ class Sockets:
 def lock(settings: Settings) -> int:
     """Return a descriptor that is open as long as no other holder may run with this relay socket."""
     path = Path(settings.relay_socket).with_name("holder.lock")
-    make_folder(str(path.parent))
+    make_folder(path.parent)
     with _said(str(path)):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -47,10 +47,13 @@ def lock(settings: Settings) -> int:
     return descriptor
 
 
-def make_folder(path: str) -> None:
-    """Make a folder unless it is there; ConfigError when that is not allowed."""
-    with _said(path):
-        Path(path).mkdir(mode=0o755, parents=True, exist_ok=True)
+def make_folder(path: str | Path, mode: int = 0o755) -> None:
+    """Make a folder unless it is there, whatever the umask; ConfigError when that is not allowed."""
+    folder = Path(path)
+    with _said(str(path)):
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            folder.chmod(mode)
 
 
 def take(settings: Settings) -> Sockets:
@@ -89,7 +92,7 @@ def _bind(path: str, kind: socket.SocketKind, mode: int, wait: float = 0) -> soc
     """Bind a socket; a path that nobody reads any more is replaced, for one that is read we wait so many seconds."""
     bound = socket.socket(socket.AF_UNIX, kind)
     deadline = time.monotonic() + wait
-    make_folder(os.path.dirname(path))  # noqa: PTH120
+    make_folder(Path(path).parent)
     with _said(path):
         before = os.umask(0o777 & ~mode)
         try:

@@ -11,8 +11,8 @@ import orjson
 
 #: Longest message of a record, in bytes; more is cut and marked.
 LONGEST_MESSAGE: Final = 128 * 1024
-#: Longest datagram to rsyslogd: below its maxMessageSize of 256 k, however it counts a k.
-LONGEST_DATAGRAM: Final = 256_000
+#: Longest datagram to rsyslogd: below its maxMessageSize of 1m, however it counts.
+LONGEST_DATAGRAM: Final = 1_000_000
 #: PRI of what has none, or a wrong one: user.notice (RFC 3164 section 4.3.3).
 DEFAULT_PRI: Final = 13
 #: What rsyslogd sorts datagrams by: severity 4 to the queue of warnings, 6 to the other, local7 to that of reports.

@@ -13,49 +13,18 @@ from typing import Any, Self
 
 import psutil
 
+from shipper.generate import write
+from shipper.generate.rsyslog import Settings, generate, read
 from shipper.host import status
 from tests.integration.rsyslog import unread
 from tests.servers.process import Process, wait_until
-
-_CONFIG = """
-global(workDirectory="{work}" maxMessageSize="256k" parser.escapeControlCharactersOnReceive="off"
-       processInternalMessages="on")
-module(load="imuxsock" SysSock.Use="off")
-module(load="omrelp")
-template(name="relayed" type="string" string="%rawmsg-after-pri%")
-input(type="imuxsock" Socket="{relay}" RateLimit.Interval="0" UseSpecialParser="off" ParseHostname="off"
-      ruleset="sort")
-ruleset(name="sort" queue.type="Direct") {{
-  if $syslogfacility == 23 then {{
-{heartbeat}
-  }} else if $syslogseverity <= 4 then {{
-{warning}
-  }} else {{
-{normal}
-  }}
-}}
-"""
-_SEND = """action(name="{name}" type="omrelp" target="127.0.0.1" port="{port}" template="relayed" windowSize="512"
-  timeout="90" action.resumeRetryCount="-1" action.resumeInterval="1" queue.type="LinkedList"
-  queue.filename="{name}" queue.size="10000" queue.timeoutEnqueue="0" queue.highWatermark="200"
-  queue.lowWatermark="50" queue.dequeueBatchSize="128" queue.maxDiskSpace="1g" queue.saveOnShutdown="on"
-  queue.timeoutShutdown="5000")"""
-_START = """#!/bin/sh
-while getopts f:r: option; do case $option in f) config=$OPTARG;; r) rsyslogd=$OPTARG;; esac; done
-mkdir -p '{work}'
-said=$("$rsyslogd" -N1 -f "$config" 2>&1) || {{
-  echo "start: $config is refused: $(printf '%s\\n' "$said" | grep -v 'config validation run' | head -n 1)" >&2
-  exit 1
-}}
-exec "$rsyslogd" -n -iNONE -f "$config"
-"""
 
 
 class Host:
     """One host: holder, reader and rsyslogd, sending to a shipper's port; stopped at the end of a `with`.
 
     When the receiver runs in the test's own event loop, use `async with` and `asyncio.to_thread(host.stop)`: a stop
-    waits for the receiver. `settings` are those of host.json.
+    waits for the receiver. `settings` are those of `shipper.generate.rsyslog` and of host.json.
     """
 
     def __init__(self, binary: str | Path, directory: Path, port: int, **settings: object) -> None:
@@ -63,23 +32,20 @@ class Host:
         self.work = directory / "work"
         self.socket = directory / "log"
         self.log = directory / "host.log"
-        self.config = directory / "host.json"
         self.settings: dict[str, Any] = {
             "socket": str(self.socket),
             "relay_socket": str(directory / "relay"),
             "status_socket": str(directory / "status"),
             "work_directory": str(self.work),
-            "rsyslogd": str(binary),
+            "shipper_port": port,
             "heartbeat_seconds": 1,
             **settings,
         }
-        self.config.write_text(json.dumps(self.settings))
-        sends = {name: _SEND.format(name=name, port=port) for name in ("warning", "normal", "heartbeat")}
-        self.rsyslog_config = directory / "shipper.conf"
-        self.rsyslog_config.write_text(_CONFIG.format(work=self.work, relay=self.settings["relay_socket"], **sends))
-        launcher = directory / "start"
-        launcher.write_text(_START.format(work=self.work))
-        launcher.chmod(0o755)
+        generated = {name: value for name, value in self.settings.items() if name in Settings.model_fields}
+        self.rsyslog_config, _, self.config = write(generate(read(generated)), directory)
+        only_host = {name: value for name, value in self.settings.items() if name not in generated}
+        values = json.loads(self.config.read_text()) | only_host | {"rsyslogd": str(binary)}
+        self.config.write_text(json.dumps(values))
         self.process: Process | None = None
 
     @property
@@ -109,7 +75,7 @@ class Host:
 
     def status(self) -> dict[str, Any]:
         """Its state, as `shipper host status --json` gives it."""
-        return status.ask(self.settings["status_socket"])
+        return status.ask(str(self.directory / "status"))
 
     @property
     def series(self) -> str:
@@ -117,8 +83,8 @@ class Host:
         return str(self.status()["series"]["w"]["name"])[:-1]
 
     def rsyslogd(self) -> int:
-        """The pid of rsyslogd."""
-        return int(self.status()["rsyslogd"]["pid"])
+        """The pid of rsyslogd; 0 while it does not run."""
+        return int(self.status()["rsyslogd"]["pid"] or 0)
 
     def reader(self) -> int:
         """The pid of the reader."""

@@ -96,7 +96,7 @@ class Settings(config.Settings):
     @field_validator("backends", "files", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return [part.strip(" ") for part in value.split(",") if part.strip(" ")] if isinstance(value, str) else value
 
     @field_validator("backends")
     @classmethod

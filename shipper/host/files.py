@@ -2,8 +2,9 @@
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import islice
@@ -14,6 +15,8 @@ HEAD_BYTES: Final = 256
 TAIL_BYTES: Final = 64
 #: Entries of a folder that are looked through for a renamed file; a task can put any number into its sandbox.
 _MOST_ENTRIES: Final = 10_000
+#: What stands behind the name of a rotated file: ".1", "-20261123", ".2026-11-23".
+_ROTATED: Final = re.compile(rb"[.-][0-9][0-9._-]*")
 
 
 class Mark(NamedTuple):
@@ -76,6 +79,24 @@ def find_beside(path: bytes, accept: Callable[[bytes, int], bool], wanted: Calla
                 return descriptor
             os.close(descriptor)
     return None
+
+
+def rotated_since(path: bytes, since: int, known: Container[tuple[int, int]]) -> list[bytes]:
+    """Return files beside `path` that were rotated away unseen, the oldest first.
+
+    They are named like it with a number or date behind, were last written at or after `since` (nanoseconds), and are not
+    known by device and inode.
+    """
+    folder, name = os.path.split(path)
+    found: list[tuple[int, bytes]] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in islice(entries, _MOST_ENTRIES):
+            if entry.name.startswith(name) and _ROTATED.fullmatch(entry.name, len(name)):
+                status = entry.stat(follow_symlinks=False)
+                unseen = stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in known
+                if unseen and status.st_mtime_ns >= since:
+                    found.append((status.st_mtime_ns, entry.path))
+    return [path for _, path in sorted(found)]
 
 
 def _is_wanted(descriptor: int, wanted: Callable[[int], bool]) -> bool:

@@ -2,12 +2,14 @@
 
 import os
 import stat
+from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from shipper.host import lines
 from shipper.host.checkpoints import START, Checkpoints, Generation, Saved
 from shipper.host.figures import Figures
-from shipper.host.files import find_beside, open_regular
+from shipper.host.files import find_beside, open_regular, rotated_since
 from shipper.host.lines import Encoder, Origin
 from shipper.host.reading import Reading
 
@@ -32,6 +34,8 @@ class Followed:
         self._number = 0
         #: Kept in the checkpoint for its number alone.
         self._last = ""
+        #: Device and inode of those that were read to their end last.
+        self._done: deque[tuple[int, int]] = deque(maxlen=_MOST_ENDED)
 
     def restore(self, name: str, saved: Saved) -> None:
         """Go on with what a checkpoint knows; call it for the oldest generation first."""
@@ -51,10 +55,11 @@ class Followed:
         if current is not None and (status is None or not _is(status, current.generation)):
             self.active = now
             self._end(current)
+            self._begin_missed(current, status, now)
         elif current is not None and status is not None and status.st_size < current.reached:
             self.replaced(current, now)
         if self.current is None and status is not None:
-            self._begin(status, now)
+            self._begin(open_regular(self.origin.path), now)
         changed = self.current is not None and status is not None and self.current.changed(status)
         return changed or bool(self.ended)
 
@@ -82,6 +87,7 @@ class Followed:
 
     def finish(self, reading: Reading) -> None:
         """Be done with a file that is no longer at its path."""
+        self._done.append(reading.identity())
         reading.detach()
         self.ended.remove(reading)
         if reading.name != self._last:
@@ -101,11 +107,10 @@ class Followed:
 
     def identities(self) -> set[tuple[int, int]]:
         """Return device and inode of every file that is being read."""
-        return {(reading.generation.device, reading.generation.inode) for reading in self.readings()}
+        return {reading.identity() for reading in self.readings()}
 
-    def _begin(self, status: os.stat_result, now: float) -> None:
-        """Start with the file that is at the path now."""
-        descriptor = open_regular(self.origin.path)
+    def _begin(self, descriptor: int, now: float) -> None:
+        """Start with another file."""
         status = os.fstat(descriptor)
         self._number += 1
         generation = Generation(self.origin.path, status.st_dev, status.st_ino, self._number)
@@ -117,6 +122,23 @@ class Followed:
         self.active = now
         self.current = self._reading(name, Saved(generation, START))
         self.current.attach(descriptor)
+
+    def _begin_missed(self, before: Reading, status: os.stat_result | None, now: float) -> None:
+        """Start with files that came after the one before and were rotated away themselves before we looked."""
+        before.verify()
+        if before not in self.ended or not self.open(before):
+            return
+        known = self.identities().union(self._done)
+        if status is not None:
+            known.add((status.st_dev, status.st_ino))
+        paths = rotated_since(self.origin.path, os.fstat(before.descriptor).st_mtime_ns, known)
+        room = _MOST_ENDED - len(self.ended)
+        self._figures.lost += max(len(paths) - room, 0)
+        for path in paths[:room]:
+            with suppress(OSError):  # rotated once more at this moment
+                self._begin(open_regular(path), now)
+            if self.current is not None:
+                self._end(self.current)
 
     def _reading(self, name: str, saved: Saved) -> Reading:
         return Reading(name, saved, Encoder(name, self._host, self.origin), self._checkpoints)

@@ -49,6 +49,13 @@ class Reading:
         """How many bytes of the file were seen, in this process or by the one before."""
         return max(self.offset, self.expected.offset)
 
+    def identity(self) -> tuple[int, int]:
+        """Return device and inode of the open file, which may be a copy of the one that was at the path."""
+        if self.descriptor < 0:
+            return self.generation.device, self.generation.inode
+        status = os.fstat(self.descriptor)
+        return status.st_dev, status.st_ino
+
     def attach(self, descriptor: int) -> bool:
         """Take over an open file if it is ours; else leave it. Raises OSError."""
         if not fits(descriptor, self.expected):
@@ -64,6 +71,11 @@ class Reading:
                 os.close(self.descriptor)
             self.descriptor = -1
             self.expected = max(self.expected, mark(self.offset, self._head, self._tail))
+
+    def verify(self) -> None:
+        """Close the file when it is no longer what was read of it: it was truncated, perhaps after a copy was made."""
+        if self.descriptor >= 0 and edges(self.descriptor, self.offset) != (self._head, self._tail):
+            self.detach()
 
     def changed(self, status: os.stat_result) -> bool:
         """Say whether there may be something to read.

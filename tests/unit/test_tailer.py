@@ -76,7 +76,7 @@ def test_rename_reads_the_old_file_to_its_end(world: World) -> None:
         ["1", "2", "3", "4"],
     ]
     world.seconds(10)
-    assert world.tailer.figures().open == 2, "the rotated file is closed"
+    assert world.tailer.figures().open == 1, "the rotated file is closed"
 
 
 @pytest.mark.parametrize("grown", [False, True])
@@ -102,6 +102,26 @@ def test_copytruncate_loses_nothing_that_the_copy_has(world: World) -> None:
     write(log, "b1\n")
     world.seconds()
     assert sorted(world.stored().values()) == [["a1", "a2", "a3"], ["b1"]]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_files_that_came_and_went_between_two_looks(world: World, killed: bool) -> None:
+    log = sandbox(world.root) / "stdout"
+    write(log.with_name("stdout.4"), "from before there was a tailer\n")
+    os.utime(log.with_name("stdout.4"), (1, 1))
+    write(log.with_name("stdout.5x"), "something else\n")
+    write(log, "a1\n")
+    world.seconds()
+    write(log, "a2\n")
+    for number, text in enumerate(["b1\nb2\n", "c1\n", "d1\n"]):
+        log.rename(log.with_name(f"stdout-2026112{number}"))
+        write(log, text)
+    if killed:
+        world.start()
+    world.seconds(2)
+    world.start()
+    world.seconds(2)
+    assert sorted(world.stored().values()) == [["a1", "a2"], ["b1", "b2"], ["c1"], ["d1"]]
 
 
 def test_an_inode_that_is_used_again_gives_other_ids(world: World) -> None:

@@ -37,15 +37,16 @@ def test_every_setting_reaches_the_files() -> None:
         "socket": "/srv/with space/log", "relay_socket": "/srv/relay", "status_socket": "/srv/status",
         "work_directory": "/srv/wörk", "config_directory": "/srv/etc", "program": "/srv/bin/shipper",
         "shipper_host": "fe80::1", "shipper_port": 1, "backends": "a:31514, [::1]:31515", "host_name": "web-3.example",
-        "hold": "500 MB", "records_per_second": 5, "stdout": "sandbox", "sandboxes": "/srv/mesos", "files": "/srv/*.log",
-        "journal": "true", "queue_records": 1234, "heartbeat_seconds": 7, "relp_window": 777, "tls": "openssl",
-        "tls_ca": "/srv/ca.pem", "tls_cert": "/srv/cert.pem", "tls_key": "/srv/key.pem", "tls_peer": "shipper.example",
+        "hold": "500 MB", "records_per_second": 5, "stdout": "sandbox", "sandboxes": "/srv/mesos",
+        "files": "/srv/*.log", "journal": "true", "queue_records": 1234, "heartbeat_seconds": 7, "relp_window": 777,
+        "tls": "openssl", "tls_ca": "/srv/ca.pem", "tls_cert": "/srv/cert.pem", "tls_key": "/srv/key.pem",
+        "tls_peer": "shipper.example",
     }  # fmt: skip
     assert changed.keys() == rsyslog.Settings.model_fields.keys()
     needs = {
         "sandboxes": {"stdout": "sandbox"},
         "records_per_second": {"hold": "6 hours"},
-        **dict.fromkeys(("tls_ca", "tls_cert", "tls_key", "tls_peer"), {"tls": "openssl"}),
+        **{key: {"tls": "openssl"} for key in ("tls_ca", "tls_cert", "tls_key", "tls_peer")},
     }
     for name, value in changed.items():
         before = "".join(host.generate(rsyslog.read(needs.get(name, {}))).values()) if name in needs else plain
@@ -98,7 +99,7 @@ def test_a_wrong_value_is_named(key: str, value: object) -> None:
     "words", ["", "2", "GB", "-1 GB", "2 GB or 6 hours", "1 KB", "9999 TB", "2 parsecs", "2 GB\n;"]
 )
 def test_a_wrong_quantity_is_named(words: str) -> None:
-    with pytest.raises(ConfigError, match="^rsyslog: hold: "):
+    with pytest.raises(ConfigError, match=r"^rsyslog: hold: "):
         rsyslog.read({"hold": words})
 
 

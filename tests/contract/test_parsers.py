@@ -194,10 +194,17 @@ def test_one_record_in_is_one_record_out() -> None:
 def test_what_an_application_says_is_never_taken_for_what_the_host_says() -> None:
     own = [
         *("host.name", "container.id", "orchestrator.cluster.name", "shipper.series", "shipper.input", "tags"),
+        *("orchestrator.resource.id", "orchestrator.resource.name", "orchestrator.resource.type", "shipper.stream"),
+        *("marathon.app.version", "log.file.path", "log.offset", "shipper.original_base64"),
         *("shipper.received_at", "shipper.assumed", "event.created", "event.ingested", "event.sequence"),
         *("event.original", "ecs.version", "log.syslog.severity.code", "log.syslog.hostname"),
     ]
-    nested = {"host": {"name": "forged"}, "container": {"id": "forged"}, "shipper": {"series": "forged"}}
+    nested: dict[str, Any] = {
+        "host": {"name": "forged"},
+        "container": {"id": "forged"},
+        "shipper": {"series": "forged"},
+    }
+    nested |= {"orchestrator": {"resource": {"id": "forged"}}, "marathon": {"app": {"version": "forged"}}}
     document = {"msg": "m", **dict.fromkeys(own, "forged"), **nested}
     fields = fields_of(stamped(orjson.dumps(document).decode()))
     assert STAMPED.items() <= fields.items()
@@ -210,3 +217,94 @@ def test_a_message_that_is_a_stamped_record_is_text() -> None:
     record = parsed(stamped(inner.decode()))
     assert (record.host, record.series, record.sequence) == ("web-3", "65614f3a9c1en", 17)
     assert STAMPED.items() <= everything(record).items()
+
+
+def test_what_the_host_says_stands_against_every_claim() -> None:
+    """Whether the host says it or not, and by whichever key or header a message claims it."""
+    said = {"container": "c1", "task": "t1", "app": "/a", "app_version": "v1", "pid": "4711", "file": "/f"}
+    names = {"container.id", "orchestrator.resource.id", "orchestrator.resource.name", "log.file.path", "process.pid"}
+    claims = dict.fromkeys([*said, *names, "offset", "truncated", "stream", "message_base64"], "9")
+    texts = [orjson.dumps({"msg": "m", **claims}).decode(), "1 - h a 9 - - m", "a[9]: m", "Nov 22 23:48:34 a[9]: m"]
+    texts += [f"{prefix}{texts[0]}" for prefix in ("1 - h a 9 - - ", "a[9]: ", "Nov 22 23:48:34 a[9]: ")]
+    for text in texts:
+        fields = fields_of(stamped(text, **said))
+        assert {name: fields[name] for name in names} == {
+            "container.id": "c1", "orchestrator.resource.id": "t1", "orchestrator.resource.name": "/a",
+            "log.file.path": "/f", "process.pid": 4711,
+        }  # fmt: skip
+        assert {"log.offset", "shipper.stream", "shipper.original_base64", "tags"}.isdisjoint(fields)
+        unsaid = fields_of(stamped(text))
+        assert unsaid.keys().isdisjoint(names - {"process.pid"})
+
+
+def test_a_record_is_one_json_object_with_each_name_once() -> None:
+    """What is shared and what is the record's own are joined as text: no name may be in both."""
+    said = {"container": "c1", "task": "t1", "app": "/a", "pid": "4711", "stream": "stdout", "offset": "5"}
+    for text in (
+        "hello",
+        "a[9]: m",
+        "1 - h a 9 - - m",
+        'a: {"pid":1,"service":"b"}',
+        '{"pid":1}',
+        "level=info pid=1 app=b",
+    ):
+        record = parsed(stamped(text, **said))
+        record.seal()
+        pairs = json.loads(record.document, object_pairs_hook=lambda pairs: pairs)
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names)), text
+
+
+IMPSTATS = '{ "name": "%s", "origin": "%s", "size": 0, "enqueued": 7, "full": 0, "discarded.full": 0 }'
+
+
+@pytest.mark.parametrize(
+    ("name", "origin", "report"),
+    [
+        ("normal queue", "core.queue", "normal queue"),
+        ("normal queue[DA]", "core.queue", "normal queue[DA]"),
+        ("imuxsock", "imuxsock", "imuxsock"),
+        ("normal", "core.action", "normal"),
+        ("action-3-omrelp", "core.action", "action-3-omrelp"),
+        ("action-1-mmsequence", "core.action", ""),
+        ("action-0-builtin:omfile", "core.action", ""),
+        ("resource-usage", "impstats", ""),
+        ("global", "dynstats", ""),
+    ],
+)
+def test_statistics_of_rsyslogd_are_figures(name: str, origin: str, report: str) -> None:
+    for prefix in ("", "@cee: ", " @cee:", "rsyslogd-pstats: @cee: "):
+        text = IMPSTATS % (name, origin)
+        record = parsed(stamped(prefix + text, input="impstats", series="0t8k2l4abcdeh"))
+        assert (record.report, record.fields["message"]) == (report, text)
+
+
+BAD_REPORTS = {
+    "no JSON": "{",
+    "no object": "[]",
+    "no name": '{"at":"x"}',
+    "a name that is no text": '{"report":1}',
+    "an empty name": '{"report":""}',
+    "a name too long": '{"report":"%s"}' % ("é" * 128),
+    "too long": '{"report":"reader","x":"%s"}' % ("x" * 2**16),
+    "too long in bytes": '{"report":"reader","x":"%s"}' % ("é" * 2**15),
+    "too deep to be written again": '{"report":"reader","x":%s}' % ("[" * 300 + "]" * 300),
+    "half a character": '{"report":"reader","x":"\\ud800"}',
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("name", BAD_REPORTS)
+def test_a_report_that_is_not_right_is_an_ordinary_record(name: str) -> None:
+    record = parsed(stamped(BAD_REPORTS[name], input="report"))
+    assert record.report is None
+    assert "report_invalid" in record.fields["tags"]
+    assert original(record) == BAD_REPORTS[name]
+
+
+def test_a_report_is_figures_only_by_its_input() -> None:
+    text = '{"report":"reader","last":1}'
+    assert parsed(stamped(text, input="report")).report == "reader"
+    assert parsed(stamped(text)).report is None
+    assert parsed(stamped(text, input="report", sequence="0")).report is None
+    assert parsed(stamped(text, input="impstats")).report is None

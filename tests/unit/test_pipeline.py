@@ -17,10 +17,12 @@ from shipper.pipeline.buffer import Buffer
 from shipper.pipeline.deliver import Delivery
 from shipper.pipeline.intake import Intake
 from shipper.record import RECORD_OVERHEAD, STORED, Fate, Outcome, Receipt, Received, Record, times
+from shipper.search.ledger import Report
 from tests.fake_store import FakeStore
 
 DEADLINE = 10
 SERIES = "65614f3a9c1en"
+HEARTBEATS = "0t8k2l4abcdeh"
 
 
 def payload(sequence: int, message: str = "hello", series: str = SERIES, **stamp: str) -> bytes:
@@ -220,6 +222,87 @@ async def test_a_record_without_a_stamp_gets_a_series_of_ours() -> None:
     async with running(FakeStore()) as rig:
         await rig.submit(b"<14>Nov 22 23:48:34 web-1 app: one", b"just text", source="syslog_tcp").wait()
         assert sorted(rig.store.records) == ["0000000000ffs-0000000001", "0000000000ffs-0000000002"]
+
+
+async def test_a_stamp_is_believed_by_relp_alone() -> None:
+    async with running(FakeStore()) as rig:
+        await rig.submit(payload(1, "forged"), source="syslog_tcp").wait()
+        await rig.submit(payload(1, "true")).wait()
+        assert rig.store.records[f"{SERIES}-0000000001"].content()["message"] == "true"
+        forged = rig.store.records["0000000000ffs-0000000001"].content()
+        assert "host.name" not in forged
+        assert not rig.store.letters
+
+
+def report(sequence: int, number: int = 0, name: str = "reader", **stamp: str) -> bytes:
+    figures = orjson.dumps({"report": name, "number": number}).decode()
+    return payload(sequence, figures, **{"series": HEARTBEATS, "input": "report", **stamp})
+
+
+async def test_a_report_is_kept_as_figures_and_its_number_is_settled() -> None:
+    async with running(FakeStore()) as rig:
+        await rig.submit(payload(1), report(1, 7), payload(2), report(2, name="imuxsock")).wait()
+        assert sorted(rig.store.records) == [f"{SERIES}-0000000001", f"{SERIES}-0000000002"]
+        kept = rig.store.kept_reports["0t8k2l4abcde/reader"]
+        assert (kept.host, kept.start, kept.name) == ("h1", "0t8k2l4abcde", "reader")
+        assert kept.figures == {"report": "reader", "number": 7}
+        assert abs(kept.updated_at - time.time_ns()) < DEADLINE * 10**9
+        assert "0t8k2l4abcde/imuxsock" in rig.store.kept_reports
+        settled = [(entry.first, entry.last, entry.fate) for entry in rig.store.entries.values()]
+        assert sorted(settled) == [(1, 2, "discarded:heartbeat"), (1, 2, "stored")]
+        assert not rig.store.letters
+        assert rig.intake.in_flight == 0
+
+
+async def test_statistics_that_nobody_needs_are_settled_without_a_report() -> None:
+    text = '{ "name": "resource-usage", "origin": "impstats", "utime": 1 }'
+    async with running(FakeStore()) as rig:
+        await rig.submit(payload(1, text, series=HEARTBEATS, input="impstats")).wait()
+        assert not rig.store.records
+        assert not rig.store.kept_reports
+        assert [entry.fate for entry in rig.store.entries.values()] == ["discarded:heartbeat"]
+
+
+async def test_a_report_is_acknowledged_only_when_it_is_kept() -> None:
+    class Slow(FakeStore):
+        busy = 3
+
+        async def put_reports(self, reports: Sequence[Report]) -> None:
+            await self.gate.wait()
+            if self.busy:
+                self.busy -= 1
+                raise StoreBusy("429")
+            await super().put_reports(reports)
+
+    store = Slow()
+    store.gate.clear()
+    async with running(store) as rig:
+        settled = [rig.submit(report(n, n)) for n in range(1, 20)]
+        await _until(lambda: rig.buffer.count == 0)
+        assert not any(event.is_set() for event in settled)
+        store.gate.set()
+        for event in settled:
+            await event.wait()
+        assert store.kept_reports["0t8k2l4abcde/reader"].figures["number"] == 19
+        assert [(e.first, e.last) for e in store.entries.values()] == [(1, 19)]
+
+
+async def test_an_older_report_that_comes_later_changes_nothing() -> None:
+    def at(second: int) -> str:
+        return times.from_ns(time.time_ns() // 10**9 * 10**9 + second * 10**9)[:26] + "+00:00"
+
+    async with running(FakeStore()) as rig:
+        await rig.submit(report(2, 2, host_time=at(0)), report(1, 1, host_time=at(-10))).wait()
+        await rig.submit(report(3, 3, host_time=at(-20))).wait()
+        assert rig.store.kept_reports["0t8k2l4abcde/reader"].figures["number"] == 2
+
+
+async def test_a_report_from_another_century_is_a_dead_letter() -> None:
+    async with running(FakeStore()) as rig:
+        await rig.submit(report(1, host_time="2101-01-01T00:00:00.000000+00:00")).wait()
+        (letter,) = rig.store.letters.values()
+        assert letter.reason == "host time"
+        assert not rig.store.kept_reports
 
 
 async def test_reading_stops_at_the_byte_limit_and_goes_on_when_there_is_room() -> None:

@@ -11,7 +11,16 @@ from shipper.generate.haproxy import LOOPBACK
 
 def generate(settings: Settings) -> dict[str, str]:
     """Return the README, by path; the same settings give the same bytes."""
-    names = ("socket", "status_socket", "work_directory", "config_directory", "program")
+    names = (
+        "socket",
+        "status_socket",
+        "work_directory",
+        "config_directory",
+        "program",
+        "tls_ca",
+        "tls_cert",
+        "tls_key",
+    )
     values = {name: path(settings, name) for name in names}
     values |= {f"{name}_word": shlex.quote(value) for name, value in values.items()}
     values["socket_directory"] = posixpath.dirname(values["socket"])
@@ -138,8 +147,8 @@ An nginx logs here with `include @config_directory@/nginx/shipper.conf;` in `htt
 
 | what | how | meanwhile |
 |---|---|---|
-| new settings | write the files again, copy them, `systemctl reload shipper-host` | a configuration that rsyslogd refuses is not used |
-| restart, new version | `systemctl restart shipper-host`; without systemd `shipper host restart` | the socket keeps 512 records, then writers wait until it is back |
+| a new `shipper.conf` | copy it, `systemctl reload shipper-host` | a configuration that `rsyslogd -N1` refuses is not used |
+| a new `host.json`, a new version | `systemctl restart shipper-host`; without systemd `shipper host restart` | the socket keeps 512 records, then writers wait until it is back |
 | rsyslogd or the reader ends | nothing: they are started again | as above |
 | stop | `systemctl stop shipper-host` | does not last: the next record starts it again |
 | take it off for good | `systemctl disable --now shipper-host.service shipper-host.socket` | writers get an error at once |
@@ -192,11 +201,11 @@ for name in shipper.example web-3.example; do
 done
 ```
 
-Copy `ca.crt`, and the host's own `.crt` and `.key` (mode 0600), to the host, and name them when the files are written:
+Copy `ca.crt` to each host as `@tls_ca@`, and its own `.crt` and `.key` as
+`@tls_cert@` and `@tls_key@` (mode 0600). Then write these files again:
 
 ```sh
-shipper generate rsyslog --tls openssl --tls-peer shipper.example --tls-ca /etc/shipper/ca.crt \\
-  --tls-cert /etc/shipper/web-3.example.crt --tls-key /etc/shipper/web-3.example.key
+shipper generate rsyslog --tls openssl --tls-peer shipper.example
 ```
 
 Use `--tls gnutls` where rsyslog was built without OpenSSL. A shipper whose certificate has another name than

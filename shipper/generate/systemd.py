@@ -66,7 +66,8 @@ WatchdogSec=10
 # The longest that a service which cannot start holds up Docker at boot.
 TimeoutStartSec=20
 ExecStart="@program@" host run --config "@config_directory@/host.json"
-# A wrong configuration fails here, with its reason, and the old one stays in force.
+# A host.json that cannot be used fails here, with the reason. rsyslogd -N1 checks shipper.conf: a wrong one is refused,
+# `shipper host status` says why, and the old one stays in force.
 ExecReload="@program@" host run --check --config "@config_directory@/host.json"
 ExecReload="@program@" host reload --socket "@status_socket@"
 Restart=always

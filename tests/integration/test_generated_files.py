@@ -1,15 +1,20 @@
 """Every generated file of a host passes the check of its own program, and works with it where that can be tried."""
 
+import asyncio
 import contextlib
 import http.client
+import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from shipper.generate import docker as docker_generator
@@ -17,6 +22,9 @@ from shipper.generate import haproxy as haproxy_generator
 from shipper.generate import host_readme, rsyslog, systemd, without_systemd, write
 from shipper.generate import nginx as nginx_generator
 from tests.contract.parsing import fields_of, stamped
+from tests.integration.host import Host
+from tests.integration.rsyslog import RelpReceiver
+from tests.servers import ROOT
 from tests.servers.available import require_docker, unavailable
 from tests.servers.docker import Docker
 from tests.servers.process import Process, accepts, free_port, wait_until
@@ -198,36 +206,75 @@ def test_docker_logs_container_and_task_to_the_held_socket(run_dir: Path, held: 
         daemon.stop()
 
 
-def test_rsyslogd_starts_with_no_more_rights_than_the_unit_gives(run_dir: Path, rsyslogd: str) -> None:
-    setpriv = program_of_this_system("setpriv")
-    unit = systemd.generate(rsyslog.read({}))["rsyslog/systemd/shipper-host.service"]
-    (rights,) = re.findall(r"^CapabilityBoundingSet=(.*)$", unit, flags=re.MULTILINE)
-    bounding = ",".join(["-all", *(right.lower().replace("cap_", "+") for right in rights.split())])
-    config = run_dir / "r.conf"
-    config.write_text(
-        f'global(workDirectory="{run_dir}")\nmodule(load="imuxsock" SysSock.Use="off")\n'
-        f'input(type="imuxsock" Socket="{run_dir}/relay")\naction(type="omfile" file="{run_dir}/out")\n'
-    )
-    argv: list[str | Path] = [
-        setpriv,
-        f"--bounding-set={bounding}",
-        "--no-new-privs",
-        rsyslogd,
-        "-n",
-        "-iNONE",
-        "-f",
-        config,
-    ]
-    code, said = run(setpriv, f"--bounding-set={bounding}", "true")
-    if code:
-        unavailable(f"setpriv cannot take rights away here: {said.strip()}")
-    with Process(argv, log=run_dir / "rsyslogd.log") as process:
-        process.wait_until((run_dir / "relay").exists, what="rsyslogd has its socket")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as writer:
-            writer.sendto(b"<14>x: through", str(run_dir / "relay"))
-        process.wait_until(
-            lambda: (run_dir / "out").exists() and "through" in (run_dir / "out").read_text(), what="out"
-        )
+def rights() -> list[str]:
+    """A command that runs the rest of its line with the rights of the service, and no more."""
+    (named,) = re.findall(r"^CapabilityBoundingSet=(.*)$", _service(rsyslog.read({})), flags=re.MULTILINE)
+    bounding = ",".join(["-all", *(right.lower().replace("cap_", "+") for right in named.split())])
+    command = [program_of_this_system("setpriv"), f"--bounding-set={bounding}", "--no-new-privs"]
+    code, said = run(*command, "true")
+    return command if code == 0 else unavailable(f"setpriv cannot take rights away here: {said.strip()}")
+
+
+def _service(settings: rsyslog.Settings) -> str:
+    return systemd.generate(settings)["rsyslog/systemd/shipper-host.service"]
+
+
+def test_the_rights_of_the_service_are_those_it_needs(run_dir: Path) -> None:
+    of_nobody = run_dir / "sandbox"
+    of_nobody.mkdir(mode=0o700)
+    (of_nobody / "stdout").write_text("said")
+    with_rights = rights()
+    os.chown(of_nobody, 65534, 65534)
+    argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "600"]
+    with Process(argv, log=run_dir / "log", env={"MESOS_TASK_ID": "shop.1"}) as task:
+        task.wait_until(lambda: psutil.Process(task.pid).name() == "sleep", what="the task runs")
+        environ = f"/proc/{task.pid}/environ"
+        code, said = run(*with_rights, "cat", environ, of_nobody / "stdout")
+        assert code == 0, said
+        assert "MESOS_TASK_ID=shop.1" in said
+        assert said.endswith("said")
+        for wanted in (environ, of_nobody / "stdout"):
+            assert run("setpriv", "--bounding-set=-all", "--no-new-privs", "cat", wanted)[0] == 1, "needs no right"
+
+
+class Activated(Host):
+    """A host whose command is the unit's, with the unit's rights, and whose socket systemd's own program hands over."""
+
+    @property
+    def argv(self) -> list[str]:
+        socket_activate = program_of_this_system("systemd-socket-activate")
+        (command,) = self.unit("ExecStart")
+        return [*rights(), socket_activate, "--datagram", f"--listen={self.socket}", *command]
+
+    def unit(self, key: str) -> list[list[str]]:
+        """The commands under a key of the service."""
+        program = self.directory / "ship per"
+        program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m shipper "$@"\n')
+        program.chmod(0o755)
+        paths = {name: self.settings[name] for name in ("socket", "relay_socket", "status_socket", "work_directory")}
+        text = _service(rsyslog.read({**paths, "config_directory": str(self.config.parent), "program": str(program)}))
+        return [shlex.split(value) for value in re.findall(rf"^{key}=(.*)$", text, flags=re.MULTILINE)]
+
+    def ready(self) -> bool:
+        """Started by the first record, as by systemd."""
+        if not super().ready():
+            with contextlib.suppress(OSError), self.writer() as writer:
+                writer.setblocking(False)
+                writer.send(b"<14>first")
+            return False
+        return True
+
+
+async def test_the_commands_of_the_unit_do_what_they_say(run_dir: Path, rsyslogd: str) -> None:
+    async with RelpReceiver() as receiver, Activated(rsyslogd, run_dir, receiver.port) as host:
+        assert host.status()["held_by"] == "systemd"
+        host.write(b"<14>through")
+        await receiver.wait_for(lambda: any(b"through" in payload for payload in receiver.payloads))
+        before = host.rsyslogd()
+        for command in host.unit("ExecReload"):
+            code, said = await asyncio.to_thread(run, *command)
+            assert code == 0, said
+        await asyncio.to_thread(wait_until, lambda: host.rsyslogd() not in (0, before), 30, "rsyslogd is another")
 
 
 def test_the_certificates_of_the_readme_fit_together(run_dir: Path) -> None:

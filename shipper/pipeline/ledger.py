@@ -11,6 +11,7 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
 import orjson
 
@@ -21,6 +22,8 @@ from shipper.search.ledger import Entry, Report
 MOST_RUNS = 256
 #: A series that nothing came from for so long is forgotten here; what was written stays.
 IDLE_NS = 3600 * 1_000_000_000
+#: Characters of the name of a start; ours have twelve.
+_LONGEST_START = 32
 
 
 class _Run:
@@ -147,12 +150,12 @@ class Ledger:
     def add_report(self, record: Record, name: str) -> None:
         """Note the figures that a record brought, unless newer ones wait to be written. `add` notes its number."""
         content = record.content()
-        start = record.series[:-1]
+        figures = orjson.loads(content["message"])
+        start = _start(figures) or record.series[:-1]
         updated_at = times.to_ns(content["event.created"])
         id = f"{start}/{name}"
         waiting = self._reports.get(id)
         if waiting is None or updated_at >= waiting.updated_at:
-            figures = orjson.loads(content["message"])
             self._reports[id] = Report(id, record.host, start, name, updated_at, figures)
 
     async def written(self) -> None:
@@ -194,6 +197,16 @@ class Ledger:
             if now - latest > IDLE_NS and not any(run.dirty for run in runs.runs):
                 del self._runs[key]
                 self._duplicates.pop(key[:2], None)
+
+
+def _start(figures: dict[str, Any]) -> str | None:
+    """Return the start that figures name: a reader that was killed is reported by its successor, in that one's series."""
+    start = figures.get("start")
+    return (
+        start
+        if isinstance(start, str) and len(start) <= _LONGEST_START and start.isascii() and start.isalnum()
+        else None
+    )
 
 
 def _fate(outcome: Outcome) -> str:

@@ -20,7 +20,7 @@ MOST_AT_RISK: Final = 10_000 + 128 + 512
 DISK_FULL_BYTES: Final = 16 * 2**20
 _SENTENCES: Final = {
     Kind.LATE: "may still come: {}",
-    Kind.READER: "dropped at the host: the reader's backlog was full while rsyslogd was away",
+    Kind.READER: "dropped at the host: the reader's backlog was full while rsyslogd was away or busy",
     Kind.QUEUE: "dropped at the host: rsyslogd's queue was full",
     Kind.DISK: "dropped at the host: the disk of rsyslogd's queue was full",
     Kind.RSYSLOGD: "lost with rsyslogd, killed at {} (at risk: its queue in memory, one batch and one window)",

@@ -202,8 +202,8 @@ def _events(readers: list[ReaderStart]) -> tuple[Event, ...]:
     for reader in readers:
         if reader.started_at is not None:
             found.add(Event(reader.started_at, "reader started", reader.start[:_LONGEST]))
-        if reader.ended:
-            found.add(Event(reader.at, "reader ended", "clean" if reader.clean else "killed"))
+        if reader.ended and reader.clean:  # how another ended, its holder tells
+            found.add(Event(reader.at, "reader ended", "clean"))
     for before, reader in pairwise(readers):
         again = reader.boot != before.boot and reader.boot and before.boot
         if again:

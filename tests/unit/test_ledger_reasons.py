@@ -149,7 +149,7 @@ def test_reasons(case: str) -> None:
     [
         ([], "unexplained: the host sends no reports"),
         ([reader_report()], "unexplained: no counter and no event of the host says why"),
-        ([reader_report(("n", 9, 5))], "dropped at the host: the reader's backlog was full while rsyslogd was away"),
+        ([reader_report(("n", 9, 5))], "dropped at the host: the reader's backlog was full while rsyslogd was away or busy"),
         ([reader_report(queue_bytes=1)], "may still come: the host's queue is not empty"),
         (
             [reader_report(), queue_report("normal queue[DA]", size=2000)],
@@ -163,7 +163,7 @@ def test_reasons(case: str) -> None:
         ),
         (
             [reader_report(("n", 9, 2)), queue_report("normal queue", full=3)],
-            "2 dropped at the host: the reader's backlog was full while rsyslogd was away; "
+            "2 dropped at the host: the reader's backlog was full while rsyslogd was away or busy; "
             "3 dropped at the host: rsyslogd's queue was full",
         ),
     ],
@@ -212,15 +212,16 @@ def test_events_tell_ends_restarts_and_boots() -> None:
     second, third = start_at(KILL), start_at(KILL + HOUR // 2)
     host = host_with(
         reader_report(at=KILL - SECOND, ended=True, clean=False, events=[event(KILL - HOUR, "rsyslogd started")]),
-        reader_report(at=KILL + 60 * SECOND, start=second),
-        reader_report(start=third, boot="b2"),
+        reader_report(at=KILL + 60 * SECOND, start=second, events=[event(KILL - SECOND, "reader ended", "signal 9")]),
+        reader_report(start=third, boot="b2", ended=True, clean=True),
     )
     assert [(one.at, one.event, one.detail) for one in host.events] == [
+        (NOW - 5 * SECOND, "reader ended", "clean"),
         (KILL + HOUR // 2, "host booted", "b2"),
         (KILL + HOUR // 2, "reader started", third),
         (KILL + 60 * SECOND, "last report", "then the host was gone"),
         (KILL, "reader started", second),
-        (KILL - SECOND, "reader ended", "killed"),
+        (KILL - SECOND, "reader ended", "signal 9"),
         (KILL - HOUR, "rsyslogd started", ""),
         (NOW - 5 * HOUR, "reader started", READER),
     ]

@@ -254,6 +254,18 @@ async def test_a_report_is_kept_as_figures_and_its_number_is_settled() -> None:
         assert rig.intake.in_flight == 0
 
 
+async def test_a_killed_reader_is_reported_by_its_successor_under_its_own_start() -> None:
+    def told(start: object) -> str:
+        return orjson.dumps({"report": "reader", "start": start}).decode()
+
+    names = ["0t8k2l4abcde", "0t8k2l0first", "<b>", "x" * 33, None]
+    async with running(FakeStore()) as rig:
+        for number, start in enumerate(names, 1):
+            await rig.submit(payload(number, told(start), series=HEARTBEATS, input="report")).wait()
+        assert sorted(rig.store.kept_reports) == ["0t8k2l0first/reader", "0t8k2l4abcde/reader"]
+        assert rig.store.kept_reports["0t8k2l0first/reader"].start == "0t8k2l0first"
+
+
 async def test_statistics_that_nobody_needs_are_settled_without_a_report() -> None:
     text = '{ "name": "resource-usage", "origin": "impstats", "utime": 1 }'
     async with running(FakeStore()) as rig:

@@ -200,7 +200,7 @@ class Ledger:
 
 
 def _start(figures: dict[str, Any]) -> str | None:
-    """Return the start that figures name: a reader that was killed is reported by its successor, in that one's series."""
+    """Return the start that figures name: a killed reader is reported by its successor, in a series of that one."""
     start = figures.get("start")
     return (
         start

@@ -149,7 +149,10 @@ def test_reasons(case: str) -> None:
     [
         ([], "unexplained: the host sends no reports"),
         ([reader_report()], "unexplained: no counter and no event of the host says why"),
-        ([reader_report(("n", 9, 5))], "dropped at the host: the reader's backlog was full while rsyslogd was away or busy"),
+        (
+            [reader_report(("n", 9, 5))],
+            "dropped at the host: the reader's backlog was full while rsyslogd was away or busy",
+        ),
         ([reader_report(queue_bytes=1)], "may still come: the host's queue is not empty"),
         (
             [reader_report(), queue_report("normal queue[DA]", size=2000)],

@@ -21,7 +21,10 @@ _LONGEST: Final = 200
 #: A sequence has ten digits in an id; no number of a series is higher.
 _LAST_NUMBER: Final = 9_999_999_999
 _MOST_COUNT: Final = 2**63 - 1
-_START: Final = re.compile(r"[0-9a-z]{12}", re.ASCII)
+#: Names of starts begin with the time: of a reader (`shipper.record.ids.new_start`) in base 36, of rsyslogd
+#: (`rsyslog/start`) in hexadecimal.
+_READER_START: Final = re.compile(r"([0-9a-z]{7})[0-9a-z]{5}", re.ASCII)
+_RSYSLOGD_START: Final = re.compile(r"([0-9a-f]{8})[0-9a-f]{8}", re.ASCII)
 #: How a program says that it ended as it was asked to.
 _CLEAN: Final = re.compile(r"(clean|exit(ed)?( code| with)? 0|signal 15|SIGTERM)\b", re.IGNORECASE)
 
@@ -214,8 +217,11 @@ def _events(readers: list[ReaderStart]) -> tuple[Event, ...]:
 
 
 def started_at(start: str) -> int | None:
-    """Return the time in the name of a start (`shipper.record.ids.new_start`), nanoseconds since 1970."""
-    return int(start[:7], 36) * 1_000_000_000 if _START.fullmatch(start) else None
+    """Return the time in the name of a start, nanoseconds since 1970; None when the name has none."""
+    for pattern, base in ((_READER_START, 36), (_RSYSLOGD_START, 16)):
+        if found := pattern.fullmatch(start):
+            return int(found[1], base) * 1_000_000_000
+    return None
 
 
 def _count(value: Any) -> int | None:

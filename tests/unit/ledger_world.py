@@ -23,7 +23,7 @@ def start_at(at: int, chance: str = "aaaaa") -> str:
 
 #: One start of the reader, and one of rsyslogd.
 READER = start_at(NOW - 5 * HOUR)
-RSYSLOGD = start_at(NOW - 5 * HOUR, "rrrrr")
+RSYSLOGD = f"{(NOW - 5 * HOUR) // SECOND:08x}54981e7c"
 
 
 def event(at: int, name: str, detail: str = "") -> dict[str, Any]:

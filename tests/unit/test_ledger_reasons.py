@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipper.record.ids import new_start
 from shipper.search.holes import Hole, Kind, presence, tally
 from shipper.search.ledger import Report, merge
 from shipper.search.reasons import MOST_AT_RISK, Explained, explain
-from shipper.search.reports import MOST_EVENTS, HostReports, hosts_of, last_numbers, queue_of
+from shipper.search.reports import MOST_EVENTS, HostReports, hosts_of, last_numbers, queue_of, started_at
 from tests.unit.ledger_world import HOUR, NOW, READER, SECOND, event, queue_report, reader_report, start_at
 
 N = READER + "n"
@@ -228,6 +229,12 @@ def test_events_tell_ends_restarts_and_boots() -> None:
         (KILL - HOUR, "rsyslogd started", ""),
         (NOW - 5 * HOUR, "reader started", READER),
     ]
+
+
+def test_names_of_starts_have_a_time() -> None:
+    assert started_at(new_start(1795405734)) == 1_795_405_734 * SECOND
+    assert started_at("6b03b7a6549819c7") == 1_795_405_734 * SECOND  # of rsyslogd
+    assert [started_at(name) for name in ("", "web3", "6B03b7a6549819c7", "0toxrxirbpp-")] == [None] * 4
 
 
 def test_which_queue_a_series_goes_through() -> None:

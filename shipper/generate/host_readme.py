@@ -8,20 +8,15 @@ from shipper.generate._fill import fill, path
 from shipper.generate._host_settings import Settings
 from shipper.generate.haproxy import LOOPBACK
 
+_PATHS: Final = (
+    "socket", "relay_socket", "status_socket", "work_directory", "config_directory", "program",
+    "tls_ca", "tls_cert", "tls_key",
+)  # fmt: skip
+
 
 def generate(settings: Settings) -> dict[str, str]:
     """Return the README, by path; the same settings give the same bytes."""
-    names = (
-        "socket",
-        "status_socket",
-        "work_directory",
-        "config_directory",
-        "program",
-        "tls_ca",
-        "tls_cert",
-        "tls_key",
-    )
-    values = {name: path(settings, name) for name in names}
+    values = {name: path(settings, name) for name in _PATHS}
     values |= {f"{name}_word": shlex.quote(value) for name, value in values.items()}
     values["socket_directory"] = posixpath.dirname(values["socket"])
     values["target"] = f"{settings.shipper_host}:{settings.shipper_port}"
@@ -122,6 +117,15 @@ systemctl enable --now shipper-host.service
 
 Without systemd: step 1, `mkdir` and the first `cp` of step 2, then let your supervisor start
 `@config_directory@/run` before Docker and the Mesos agent.
+
+Where AppArmor confines rsyslogd (Ubuntu), let it at these files: put the lines below into
+`/etc/apparmor.d/local/usr.sbin.rsyslogd`, then `apparmor_parser -r /etc/apparmor.d/usr.sbin.rsyslogd`.
+
+```text
+"@config_directory@/**" r,
+"@work_directory@/{,**}" rwk,
+"@relay_socket@" rw,
+```
 
 ## Containers
 

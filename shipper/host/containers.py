@@ -86,7 +86,8 @@ class Containers:
         if values is None:
             pid = tasks.first_process(self._processes, found.folder) if found.folder else None
             values = tasks.of_process(self._processes, pid) if pid else {}
-            if executor := tasks.executor(self._sandboxes, container):
+            working = tasks.working_folder(self._processes, pid) if pid else ""
+            if executor := tasks.executor(self._sandboxes, container, working):
                 values["task"] = executor
         if values:
             found.origin = _origin(container, values)

@@ -107,7 +107,7 @@ class Origins:
             # A process that ends is moved to "/" before anybody is told: that is not the host.
             return UNKNOWN if after.exiting else on_host
         for each in found:
-            self._cgroups.learn(each.parent)
+            self._cgroups.learn(each)
         containers = {each.container for each in found}
         return containers.pop() if len(containers) == 1 else UNKNOWN  # one in each hierarchy: nobody knows
 

@@ -51,6 +51,10 @@ class Processes:
         """Read its name, of at most 15 bytes."""
         return os.fsdecode(self._read(pid, "comm")).rstrip("\n")
 
+    def folder(self, pid: int) -> str:
+        """Its working directory."""
+        return os.readlink(f"{self._proc}/{pid}/cwd")  # noqa: PTH115  a text is wanted
+
     def owner(self, pid: int) -> int:
         """Its effective user id."""
         return os.stat(f"{self._proc}/{pid}").st_uid  # noqa: PTH116  a microsecond each, per record

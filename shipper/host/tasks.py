@@ -4,6 +4,7 @@ No process in a container may claim another's task: the environment of the proce
 """
 
 import os
+import re
 from itertools import islice
 from typing import Final
 
@@ -24,6 +25,7 @@ _LONGEST_VALUE: Final = 255
 #: Processes of a container among which the first is looked for; and sandboxes.
 _MOST_PROCESSES: Final = 64
 _MOST_SANDBOXES: Final = 2048
+_RUN: Final = re.compile(r"/slaves/[^/]+/frameworks/[^/]+/executors/([^/]+)/runs/([^/]+)")
 _LONGEST_FILE: Final = 1 << 20
 _UUID_LENGTH: Final = 36
 
@@ -91,10 +93,25 @@ def first_process(processes: Processes, folder: str) -> int | None:
     return min(shared)[1] if shared and len(pids) <= _MOST_PROCESSES else None
 
 
-def executor(sandboxes: str, container: str) -> str | None:
-    """The executor whose run has this UUID, from SANDBOXES/slaves/*/frameworks/*/executors/ID/runs/UUID."""
+def working_folder(processes: Processes, pid: int) -> str:
+    """Where a process works; "" when that cannot be read."""
+    try:
+        return processes.folder(pid)
+    except OSError:
+        return ""
+
+
+def executor(sandboxes: str, container: str, working: str) -> str | None:
+    """The executor whose run has this UUID, from SANDBOXES/slaves/*/frameworks/*/executors/ID/runs/UUID.
+
+    `working` is where its first process works, which is that folder unless it has a file system of its own.
+    """
     if len(container) != _UUID_LENGTH or not sandboxes:
         return None
+    if working.startswith(f"{sandboxes}/"):
+        found = _RUN.fullmatch(working, len(sandboxes))
+        if found and found[2] == container:
+            return found[1] if _fits(found[1]) else None
     looked = 0
     for agent in _entries(f"{sandboxes}/slaves"):
         for framework in _entries(f"{agent}/frameworks"):

@@ -4,12 +4,16 @@ import argparse
 import json
 import os
 import signal
+import time
 from typing import Any, Final
 
 from shipper.errors import ConfigError
 
 _CONFIG: Final = "/etc/shipper/host.json"
 _STATUS: Final = "/run/shipper/status"
+#: How long a check and an ordered stop may take together.
+_OUTCOME_SECONDS: Final = 120.0
+_LOOK_SECONDS: Final = 0.1
 
 _EPILOG: Final = """\
 examples:
@@ -109,9 +113,9 @@ def _lines(state: dict[str, Any]) -> list[str]:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    _signal(_state(options), signal.SIGHUP)
-    print("asked; `shipper host status` shows what came of it")
-    return 0
+    state = _state(options)
+    _signal(state, signal.SIGHUP)
+    return _outcome(options, state, "rsyslogd")
 
 
 def _restart(options: argparse.Namespace) -> int:
@@ -119,8 +123,27 @@ def _restart(options: argparse.Namespace) -> int:
     if state["held_by"] == "systemd":
         raise ConfigError("systemd holds the socket, so no writer notices: systemctl restart shipper-host")
     _signal(state, signal.SIGUSR2)
-    print("asked; `shipper host status` shows what came of it")
-    return 0
+    return _outcome(options, state, "holder")
+
+
+def _outcome(options: argparse.Namespace, before: dict[str, Any], part: str) -> int:
+    """Wait until the part has been started again, or was refused, and say which."""
+    known = [event["at"] for event in before["events"]]
+    deadline = time.monotonic() + _OUTCOME_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+        try:
+            state = _state(options)
+        except ConfigError:  # between two programs
+            continue
+        refused = [event for event in state["events"] if event["event"] == "refused" and event["at"] not in known]
+        if refused:
+            raise ConfigError(f"{refused[-1]['detail']}; all goes on as before")
+        now, then = (one["started_at"] if part == "holder" else one["rsyslogd"]["pid"] for one in (state, before))
+        if now and now != then:
+            print(f"{part} runs, pid {state['pid'] if part == 'holder' else now}")
+            return 0
+    raise ConfigError(f"nothing seen in {_OUTCOME_SECONDS:g} s; `shipper host status` shows the state")
 
 
 def _signal(state: dict[str, Any], number: signal.Signals) -> None:

@@ -6,7 +6,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,6 +72,12 @@ class Check:
         return lines[0][:_LONGEST_LINE] if lines else self._child.last_exit
 
 
+def _apart(body: Callable[[], int]) -> int:
+    """Be in a group of its own: Ctrl-C in a terminal is for the holder, who stops rsyslogd last."""
+    os.setpgid(0, 0)
+    return body()
+
+
 class Rsyslogd:
     """The child that runs rsyslogd, and what it says."""
 
@@ -104,7 +111,7 @@ class Rsyslogd:
         argv = [self._launcher, "-r", self._program, "-f", self._config]
         environment = {name: value for name, value in os.environ.items() if name not in _OURS}
         body = execute(argv, environment, its_end, relay.fileno())
-        self.child.pid = fork(body, (its_end, relay.fileno()), signal.SIGTERM)
+        self.child.pid = fork(partial(_apart, body), (its_end, relay.fileno()), signal.SIGTERM)
         os.close(its_end)
         self.child.began = now
         self.child.restarts += self.child.started_at != ""

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ from shipper.record.ids import new_start
 
 #: Datagrams read before anything else is looked at.
 _BATCH: Final = 256
-#: A new start is named before a number would be larger than this (mmsequence's and the shipper's limit is 2^31-1).
-_LAST_SEQUENCE: Final = 2**31 - 1 - 2 * _BATCH
+#: A new start is named, once a second, when a number is larger; far below 2^31-1, the largest that shippers take.
+_LAST_SEQUENCE: Final = 2**31 - 2**24
 #: Severity of a PRI's last three bits: this and below is "warning and above".
 _WARNING: Final = 4
 _MOST_EVENTS: Final = 20
@@ -154,15 +155,30 @@ class Reader:
             finally:
                 if pidfd is not None:
                     os.close(pidfd)
-            if origin.dockerd:
-                self._pass_on_docker(self._docker.feed(data, time.monotonic()))
-            elif data:
-                pri, message = split(data)
-                members = origin.json + b',"pid":"%d"' % pid if pid else origin.json
-                self._pass_on("socket", pri, origin, members, message, truncated)
-            else:
-                self._cells[Cell.EMPTY] += 1
+            try:
+                self._take(data, pid, origin, truncated)
+            except OSError:
+                raise  # the relay's: not the record's fault
+            except Exception as error:  # noqa: BLE001  a fence: no record may end the reader, or it would each time it comes
+                self._count_bug(error)
         return False
+
+    def _take(self, data: bytes, pid: int, origin: Origin, truncated: bool) -> None:
+        """Make records of one datagram."""
+        if not data:
+            self._cells[Cell.EMPTY] += 1
+        elif origin.dockerd:
+            self._pass_on_docker(self._docker.feed(data, time.monotonic()))
+        else:
+            pri, message = split(data)
+            members = origin.json + b',"pid":"%d"' % pid if pid else origin.json
+            self._pass_on("socket", pri, origin, members, message, truncated)
+
+    def _count_bug(self, error: Exception) -> None:
+        """Say the first one; its number, if it has got one, is a hole."""
+        if not self._cells[Cell.BUGS]:
+            traceback.print_exception(error)
+        self._cells[Cell.BUGS] += 1
 
     def _pass_on_docker(self, lines: Sequence[DockerLine]) -> None:
         for line in lines:

@@ -50,6 +50,7 @@ _FIGURES = (
     Cell.TRUNCATED,
     Cell.RESOLVED,
     Cell.UNRESOLVED,
+    Cell.BUGS,
     Cell.BACKLOG_RECORDS,
     Cell.BACKLOG_BYTES,
 )

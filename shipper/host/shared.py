@@ -16,7 +16,7 @@ from typing import Final
 from shipper.host import machine
 
 #: Changes with the meaning of a cell, so that a new program never misreads what an older one left.
-_MAGIC: Final = b"shipper1"
+_MAGIC: Final = b"shipper2"
 _START: Final = slice(8, 24)
 _BOOT: Final = slice(24, 64)
 _HEADER: Final = 64
@@ -40,6 +40,8 @@ class Cell(IntEnum):
     #: Records whose writer is known, and those whose is not.
     RESOLVED = auto()
     UNRESOLVED = auto()
+    #: Datagrams that a bug of ours has cost.
+    BUGS = auto()
     BACKLOG_RECORDS = auto()
     BACKLOG_BYTES = auto()
     #: How many predecessors this reader has reported.

@@ -30,6 +30,7 @@ def figures(snapshot: Snapshot) -> dict[str, Any]:
         "truncated",
         "resolved",
         "unresolved",
+        "bugs",
         "backlog_records",
         "backlog_bytes",
     )

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -95,7 +95,11 @@ class Host:
         return self.running.stop(seconds)
 
     def kill9(self) -> int:
-        """SIGKILL to all of it."""
+        """SIGKILL to all of it: rsyslogd is in a process group of its own."""
+        self.running.signal(signal.SIGSTOP)  # else it would start another rsyslogd
+        children = psutil.Process(self.running.pid).children()
+        for child in children:
+            child.kill()
         return self.running.kill9()
 
     def stop_rsyslogd(self) -> None:
@@ -156,6 +160,14 @@ class Host:
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self.start)
         return self
+
+    @contextlib.asynccontextmanager
+    async def stopping(self) -> AsyncIterator[None]:
+        """Stop at the end what has been started by other means than `start`."""
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.close)
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.close)  # in a thread: the receiver in this loop is to answer meanwhile

@@ -244,9 +244,9 @@ async def test_a_killed_holder_is_followed_by_one_that_knows_the_last_numbers(
         host.write(*(b"<14>%d" % number for number in range(10)))
         host.kill9()
         await asyncio.to_thread(host.start)
-        await receiver.wait_for(lambda: any(report["start"] == series for report in reports(receiver)[-2:]))
-        killed = next(report for report in reversed(reports(receiver)) if report["start"] == series)
-        assert killed["ended"]
+        await receiver.wait_for(lambda: any(not report["clean"] for report in reports(receiver)))
+        killed = next(report for report in reports(receiver) if not report["clean"])
+        assert (killed["start"], killed["ended"]) == (series, True)
         assert lasts(killed)[f"{series}n"] == (10, 0)
 
 
@@ -316,23 +316,38 @@ async def test_a_refused_configuration_changes_nothing(rsyslogd: str, run_dir: P
     async with Host(rsyslogd, run_dir, receiver.port) as host:
         right, pid = host.rsyslog_config.read_text(), host.rsyslogd()
         host.rsyslog_config.write_text(right.replace("imuxsock", "imnothing", 1))
-        _reload(host)
-        await asyncio.to_thread(wait_until, lambda: "refused" in _events(host), 20, "it is refused")
+        refused = await asyncio.to_thread(_ask, host, "reload")
+        assert refused.returncode == 2
+        assert "imnothing" in refused.stderr
+        assert refused.stderr.count("\n") == 1
         assert host.rsyslogd() == pid
         host.rsyslog_config.write_text(right)
-        _reload(host)
-        await asyncio.to_thread(wait_until, lambda: host.rsyslogd() not in (pid, 0), 20, "it is restarted")
+        accepted = await asyncio.to_thread(_ask, host, "reload")
+        assert accepted.returncode == 0, accepted.stderr
+        assert host.rsyslogd() != pid
         host.write(b"<14>after")
         await receiver.wait_for(lambda: len(records(receiver)) == 1)
 
 
-def _events(host: Host) -> list[str]:
-    return [event["event"] for event in host.status()["events"]]
+def _ask(host: Host, *action: str) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-m", "shipper", "host", *action, "--socket", str(host.directory / "status")]
+    return subprocess.run(argv, timeout=60, capture_output=True, text=True)
 
 
-def _reload(host: Host) -> None:
-    argv = [sys.executable, "-m", "shipper", "host", "reload", "--socket", host.settings["status_socket"]]
-    subprocess.run(argv, check=True, timeout=30, capture_output=True)
+async def test_a_wrong_configuration_at_the_start_is_said_once_and_tried_again(
+    rsyslogd: str, run_dir: Path, receiver: RelpReceiver
+) -> None:
+    host = Host(rsyslogd, run_dir, receiver.port)
+    right = host.rsyslog_config.read_text()
+    host.rsyslog_config.write_text(right.replace("imuxsock", "imnothing", 1))
+    host.process = Process(host.argv, log=host.log)
+    async with host.stopping():
+        host.process.wait_until(lambda: b"rsyslogd refused" in host.log.read_bytes(), 30, "it is refused")
+        host.write(b"<14>kept meanwhile")
+        await asyncio.to_thread(wait_until, lambda: host.status()["rsyslogd"]["restarts"] >= 3, 30, "tried again")
+        assert host.log.read_text().count("imnothing") == 1
+        host.rsyslog_config.write_text(right)
+        await receiver.wait_for(lambda: len(records(receiver)) == 1)
 
 
 async def test_rate_and_memory(rsyslogd: str, run_dir: Path, receiver: RelpReceiver) -> None:

@@ -51,7 +51,7 @@ class Containers:
         """`sandboxes` is the work folder of the Mesos agent, `docker_data` Docker's folder; "" where there is none."""
         self._processes = processes
         self._cgroups = cgroups
-        self._sandboxes = sandboxes
+        self._sandboxes = sandboxes.rstrip("/")
         self._docker_data = docker_data
         self._table: dict[str, _Container] = {}
         self._now = 0.0

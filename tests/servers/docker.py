@@ -87,7 +87,7 @@ class Docker:
         argv += ["--pidfile", f"{folder}/pid", "--host", self.host, *OPTIONS]
         self.process = Process(argv, log=folder / "dockerd.log")
         try:
-            self.process.wait_until(self._answers, START_SECONDS, "docker info answers")
+            self.process.wait_until(self._answers, START_SECONDS, "docker version answers")
             if not self.command("images", "--quiet", IMAGE):
                 self._import_image()
         except BaseException:
@@ -132,10 +132,6 @@ class Docker:
         argv = ["run", "--detach", "--network", "none", "--pull", "never", "--stop-timeout", "1"]
         argv += [*_environment(env), *options, *(["--name", name] if name else [])]
         return Container(self, self.command(*argv, IMAGE, *command).strip())
-
-    def exec(self, container: Container, *command: str, env: Mapping[str, str] | None = None) -> str:
-        """Run a command in a container and give its standard output."""
-        return container.exec(*command, env=env)
 
     def rm_all(self) -> None:
         """End and remove every container of this daemon."""

@@ -28,7 +28,7 @@ class World:
         self.origins = self.new_origins()
 
     def new_origins(self) -> Origins:
-        return Origins(str(self.proc), str(self.cgroups), str(self.sandboxes), str(self.docker))
+        return Origins(str(self.proc), str(self.cgroups), f"{self.sandboxes}/", str(self.docker))
 
     def process(
         self,

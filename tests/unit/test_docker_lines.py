@@ -1,6 +1,8 @@
 """What Docker's syslog driver sends becomes lines again: pieces are joined, and nothing grows without a limit."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shipper.host.docker_lines import PIECE, DockerLine, DockerLines
 from shipper.host.origins import UNKNOWN, Origin
@@ -168,3 +170,28 @@ def test_waiting_lines_have_limits_of_number_and_bytes() -> None:
     assert lines.hurried == len(piled) > 0
     assert lines.feed(datagram(b"a" * PIECE), 2) == []
     assert lines.due(3), "nothing is held of what was given out"
+
+
+SOURCE = st.tuples(st.sampled_from([FIRST, SECOND]), st.sampled_from([30, 27]))
+LENGTH = st.sampled_from([0, 1, 100, PIECE - 1, PIECE, PIECE + 1])
+
+
+@given(st.lists(st.tuples(SOURCE, LENGTH, st.floats(0, 0.6))), st.sampled_from([100, PIECE, 2 * PIECE, 131072]))
+def test_nothing_is_lost_mixed_or_above_the_limit(sent: list[tuple[tuple[str, int], int, float]], limit: int) -> None:
+    lines = DockerLines(known, limit)
+    out: list[DockerLine] = []
+    now = 0.0
+    for (container, pri), length, wait in sent:
+        now += wait
+        out += lines.due(now)
+        mark = container[:1].upper() if pri == 30 else container[:1]
+        out += lines.feed(datagram(mark.encode() * length, container=container, pri=pri), now)
+    out += lines.due(now + 1)
+    assert lines.due(now + 9) == []
+    assert sum(len(line.message) for line in out) + lines.cut_bytes == sum(length for _, length, _ in sent)
+    for line in out:
+        container = FIRST if line.origin == known(FIRST) else SECOND
+        mark = container[:1].upper() if line.stream == "stdout" else container[:1]
+        assert set(line.message) <= set(mark.encode())
+        # A last piece may be longer than any the driver sends; it is given as it came when nothing waits for it.
+        assert len(line.message) <= max(limit, PIECE + 1)

@@ -6,12 +6,12 @@ The ledger is behind the store, never ahead of it: a hole counts only after the 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 
 from shipper.record.times import from_ns
 from shipper.search.holes import SKEW_NS, Hole, Kind, Presence, presence, tally
 from shipper.search.ledger import Entry, SeriesLedger, summarise
-from shipper.search.reasons import Explained, explain
+from shipper.search.reasons import explain
 from shipper.search.reports import HostReports, ReaderStart, hosts_of, last_numbers, queue_of
 from shipper.stores import Reader
 
@@ -162,13 +162,17 @@ def _host(
     there = presence(reports, heard_at, now)
     parts = [_dated(line, by_series.get((name, line.series), []), reports, difference or 0) for line in lines]
     why = explain([hole for _, holes in parts for hole in holes], reports, there)
-    accounts = tuple(_account(line, reports, why) for line, _ in parts)
+    explained = iter(why.holes)
+    accounts = tuple(
+        Account(
+            line,
+            tuple(islice(explained, len(holes))),
+            _end(line.series, reports),
+            why.reader_surplus.get(line.series, 0),
+        )
+        for line, holes in parts
+    )
     return HostAccount(name, accounts, there, reports, why.queue_surplus, difference)
-
-
-def _account(line: SeriesLedger, reports: HostReports | None, why: Explained) -> Account:
-    holes = tuple(hole for hole in why.holes if hole.series == line.series)
-    return Account(line, holes, _end(line.series, reports), why.reader_surplus.get(line.series, 0))
 
 
 def _end(series: str, reports: HostReports | None) -> str:

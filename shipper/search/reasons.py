@@ -33,6 +33,7 @@ _SENTENCES: Final = {
 class Explained:
     """The holes of one host with their reasons, and what its counters say beyond what is missing."""
 
+    #: In the order in which they were given.
     holes: list[Hole]
     #: By series: dropped by the reader, and yet not missing.
     reader_surplus: dict[str, int]
@@ -138,10 +139,12 @@ class _Book:
             if (reader.ended and reader.clean) or (after is None and not reader.ended):
                 continue
             last = reader.at if reader.ended or after is None else after.started_at or after.at
-            text = _gone(reader.at, killed=reader.ended)
-            for line in self._lines:
-                if line.hole.series in reader.series and line.hole.fits(reader.at, last):
-                    line.take(Kind.TAIL, None, text)
+            lines = [line for line in self._lines if line.hole.series in reader.series]
+            lines = [line for line in lines if line.hole.fits(reader.at, last)]
+            # A killed reader leaves its backlog and the record in its hand; of a host that is gone nobody knows.
+            backlog = reader.figures.get("backlog_records") if reader.ended else None
+            most = None if backlog is None else backlog + 1
+            _spend(lines, Kind.TAIL, most, _gone(reader.at, killed=reader.ended))
 
     def killed(self, host: HostReports) -> None:
         """Explain what was lost with a killed rsyslogd, up to what it can have held."""

@@ -114,8 +114,11 @@ CASES: dict[str, tuple[list[Hole], list[Report], dict[Kind, int]]] = {
     ),
     "the reader was killed": (
         [hole(5, 9)],
-        [reader_report(("n", 9, 0), at=KILL, ended=True, clean=False), reader_report(start=start_at(KILL))],
-        {TAIL: 5},
+        [
+            reader_report(("n", 9, 0), at=KILL, ended=True, clean=False, backlog_records=3),
+            reader_report(start=start_at(KILL)),
+        ],
+        {TAIL: 4, UNEXPLAINED: 1},
     ),
     "the host died": (
         [hole(5, 9)],

@@ -62,11 +62,12 @@ def _asking(
 
 
 def _run(options: argparse.Namespace) -> int:
-    from shipper.host import holder, program, settings
+    from shipper.host import holder, program, settings, sockets
 
     loaded = settings.load(options.config)
     if options.check:
         program.Rsyslogd(loaded)
+        sockets.check_hand_over(loaded)
         print(f"{options.config}: ok")
         return 0
     return holder.Holder(loaded).run()

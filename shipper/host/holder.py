@@ -108,7 +108,8 @@ class Holder:
             self._check = self._rsyslogd.check()
         elif self._check is None and signal.SIGUSR2 in self._received:
             self._received.discard(signal.SIGUSR2)
-            self._check = Check("the new program", [sys.executable, *sys.orig_argv[1:], "--check"], dict(os.environ))
+            environment = {**os.environ, sockets.HELD: self._settings.socket}
+            self._check = Check("the new program", [sys.executable, *sys.orig_argv[1:], "--check"], environment)
         self._watch_check()
         notify("WATCHDOG=1")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from shipper.errors import ConfigError
+from shipper.host import mounts
 from shipper.host.settings import Settings
 
 #: The first descriptor that is handed over: sd_listen_fds(3), SD_LISTEN_FDS_START.
@@ -20,6 +21,8 @@ FIRST_DESCRIPTOR: Final = 3
 #: How long the reader of a holder that was killed may still need to end in order.
 _ORPHAN_SECONDS: Final = 10.0
 _BACKLOG: Final = 16
+#: Tells a program that is asked whether it could take over which container socket it would get.
+HELD: Final = "SHIPPER_HOST_HELD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,16 @@ def take(settings: Settings) -> Sockets:
     status.listen(_BACKLOG)
     status.setblocking(False)
     return Sockets(container, relay, status, held_by)
+
+
+def check_hand_over(settings: Settings) -> None:
+    """Refuse to take over from a holder with another container socket: whoever has that one would be deaf."""
+    held = os.environ.get(HELD, settings.socket)
+    if held == settings.socket:
+        return
+    deaf = mounts.deaf_without(held)
+    now_deaf = f"; deaf would be: {deaf}" if deaf else ""
+    raise ConfigError(f"socket: {settings.socket} is not {held}, which is held now{now_deaf}; stop and start instead")
 
 
 def handed_over() -> dict[str, socket.socket]:

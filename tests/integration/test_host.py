@@ -345,9 +345,48 @@ async def test_a_wrong_configuration_at_the_start_is_said_once_and_tried_again(
         host.process.wait_until(lambda: b"rsyslogd refused" in host.log.read_bytes(), 30, "it is refused")
         host.write(b"<14>kept meanwhile")
         await asyncio.to_thread(wait_until, lambda: host.status()["rsyslogd"]["restarts"] >= 3, 30, "tried again")
-        assert host.log.read_text().count("imnothing") == 1
+        assert host.log.read_text().count("rsyslogd refused") == 1
         host.rsyslog_config.write_text(right)
         await receiver.wait_for(lambda: len(records(receiver)) == 1)
+
+
+async def test_a_new_program_with_another_socket_is_refused(
+    rsyslogd: str, run_dir: Path, receiver: RelpReceiver
+) -> None:
+    async with Host(rsyslogd, run_dir, receiver.port) as host:
+        values = orjson.loads(host.config.read_bytes())
+        host.config.write_bytes(orjson.dumps({**values, "socket": str(run_dir / "other")}))
+        refused = await asyncio.to_thread(_ask, host, "restart")
+        assert refused.returncode == 2
+        assert f"{run_dir}/other is not {host.socket}, which is held now" in refused.stderr
+        host.write(b"<14>goes on")
+        await receiver.wait_for(lambda: len(records(receiver)) == 1)
+        host.config.write_bytes(orjson.dumps(values))
+        accepted = await asyncio.to_thread(_ask, host, "restart")
+        assert (accepted.returncode, accepted.stderr) == (0, "")
+        shown = await asyncio.to_thread(_ask, host, "status")
+        assert f"{host.socket}, held by holder" in shown.stdout
+
+
+async def test_files_are_read_and_their_reader_is_started_again(
+    rsyslogd: str, run_dir: Path, receiver: RelpReceiver
+) -> None:
+    log = run_dir / "app.log"
+    log.write_text("before\n")
+    async with Host(rsyslogd, run_dir, receiver.port, files=[str(run_dir / "*.log")]) as host:
+        await receiver.wait_for(lambda: "before" in _lines(receiver))
+        os.kill(host.status()["tailer"]["pid"], signal.SIGKILL)
+        with log.open("a") as writing:
+            writing.write("after\n")
+        await receiver.wait_for(lambda: "after" in _lines(receiver))
+        assert host.status()["tailer"]["restarts"] == 1
+        memory = host.memory_mb()
+        print({name: round(size, 1) for name, size in memory.items()})
+        assert sum(size for name, size in memory.items() if name != "rsyslogd") < 60
+
+
+def _lines(receiver: RelpReceiver) -> list[str]:
+    return [orjson.loads(payload)["message"] for payload in receiver.payloads if b'"input":"file"' in payload[:400]]
 
 
 async def test_rate_and_memory(rsyslogd: str, run_dir: Path, receiver: RelpReceiver) -> None:

@@ -27,7 +27,7 @@ class Catalogue:
         self._patterns = [os.path.abspath(os.fsencode(pattern)) for pattern in patterns]  # noqa: PTH100  bytes
         self._checkpoints = checkpoints
         self._follow = follow
-        self._runs: dict[bytes, str] = {}
+        self._runs: set[bytes] = set()
 
     def restore(self) -> None:
         """Follow what the checkpoint knows and the settings still name."""
@@ -41,22 +41,23 @@ class Catalogue:
             followed = self._add(origin)
             for series, saved in generations:
                 followed.restore(series, saved)
-            if origin.task:
-                self._runs[os.path.dirname(path)] = origin.task  # noqa: PTH120  bytes
+            if origin.task and not os.path.isdir(os.path.dirname(path)):  # noqa: PTH112, PTH120  bytes
+                followed.leaving = True
 
     def search(self) -> Iterator[Followed]:
         """Yield what was not followed before, and what has to be looked at as its folder is gone."""
         if self._sandboxes is not None:
             runs = self._sandboxes.runs()
-            for run in runs.keys() | self._runs.keys():
-                for origin in finding.streams(run, runs.get(run, "")):
-                    followed = self.followed.get(origin.path)
-                    if followed is None and run in runs:
+            for run in runs.keys() - self._runs:
+                for origin in finding.streams(run, runs[run]):
+                    if origin.path not in self.followed:
                         yield self._add(origin)
-                    elif followed is not None and run not in runs:
-                        followed.leaving = True
-                        yield followed
-            self._runs = runs
+            for run in self._runs - runs.keys():
+                for origin in finding.streams(run, ""):
+                    if origin.path in self.followed:
+                        self.followed[origin.path].leaving = True
+                        yield self.followed[origin.path]
+            self._runs = set(runs)
         if self._patterns:
             yield from self._match()
 

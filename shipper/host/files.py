@@ -84,8 +84,8 @@ def find_beside(path: bytes, accept: Callable[[bytes, int], bool], wanted: Calla
 def rotated_since(path: bytes, since: int, known: Container[tuple[int, int]]) -> list[bytes]:
     """Return files beside `path` that were rotated away unseen, the oldest first.
 
-    They are named like it with a number or date behind, were last written at or after `since` (nanoseconds), and are not
-    known by device and inode.
+    They are named like it with a number or date behind, were last written at or after `since` (nanoseconds), and are
+    not known by device and inode.
     """
     folder, name = os.path.split(path)
     found: list[tuple[int, bytes]] = []

@@ -2,7 +2,6 @@
 
 import os
 import stat
-from collections import deque
 from contextlib import suppress
 from typing import Final
 
@@ -20,6 +19,11 @@ _MOST_ENDED: Final = 16
 class Followed:
     """Follows a path through rotation, truncation and deletion."""
 
+    __slots__ = (
+        "_checkpoints", "_done", "_figures", "_host", "_last", "_number",
+        "active", "current", "ended", "leaving", "origin",
+    )  # fmt: skip
+
     def __init__(self, origin: Origin, host: str, checkpoints: Checkpoints, figures: Figures) -> None:
         self.origin = origin
         self.current: Reading | None = None
@@ -35,7 +39,7 @@ class Followed:
         #: Kept in the checkpoint for its number alone.
         self._last = ""
         #: Device and inode of those that were read to their end last.
-        self._done: deque[tuple[int, int]] = deque(maxlen=_MOST_ENDED)
+        self._done: tuple[tuple[int, int], ...] = ()
 
     def restore(self, name: str, saved: Saved) -> None:
         """Go on with what a checkpoint knows; call it for the oldest generation first."""
@@ -76,18 +80,27 @@ class Followed:
         return self._find(reading)
 
     def replaced(self, reading: Reading, now: float) -> None:
-        """Leave bytes that are gone or replaced: the rest may be in the renamed file, or in a copy (copytruncate)."""
+        """Leave bytes that are gone or replaced, and begin with those that took their place.
+
+        The rest of the old ones may be in the renamed file, or in a copy (copytruncate).
+        """
         self.active = now
-        reading.detach()
-        if reading is self.current:
+        was_current, file = reading is self.current, reading.release()
+        if was_current:
             self._end(reading)
         if not self._find(reading):
             self._figures.lost += reading.size > reading.offset
             self.finish(reading)
+        if was_current:
+            # Through the open file, as it may be renamed at this moment.
+            with suppress(OSError):
+                self._begin(open_regular(self.origin.path) if file < 0 else file, now)
+        elif file >= 0:
+            os.close(file)
 
     def finish(self, reading: Reading) -> None:
         """Be done with a file that is no longer at its path."""
-        self._done.append(reading.identity())
+        self._done = (*self._done[-_MOST_ENDED:], reading.identity())
         reading.detach()
         self.ended.remove(reading)
         if reading.name != self._last:
@@ -128,6 +141,9 @@ class Followed:
         before.verify()
         if before not in self.ended or not self.open(before):
             return
+        for reading in self.ended:
+            with suppress(OSError):
+                self.open(reading)  # then its identity is that of the copy, if it was copied
         known = self.identities().union(self._done)
         if status is not None:
             known.add((status.st_dev, status.st_ino))
@@ -141,7 +157,7 @@ class Followed:
                 self._end(self.current)
 
     def _reading(self, name: str, saved: Saved) -> Reading:
-        return Reading(name, saved, Encoder(name, self._host, self.origin), self._checkpoints)
+        return Reading(name, saved, lambda: Encoder(name, self._host, self.origin), self._checkpoints)
 
     def _end(self, reading: Reading) -> None:
         """Take a file from its path: what it still has is read from where it is now."""

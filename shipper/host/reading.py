@@ -25,7 +25,14 @@ class ChangedError(Exception):
 class Reading:
     """Reads one generation from where the last checkpoint, or its own last step, has left it."""
 
-    def __init__(self, name: str, saved: Saved, encoder: lines.Encoder, checkpoints: Checkpoints) -> None:
+    __slots__ = (
+        "_checked_at", "_checkpoints", "_encoder", "_head", "_line", "_make_encoder", "_seen_at", "_since", "_skipping",
+        "_stood", "_tail", "descriptor", "ended", "expected", "generation", "name", "offset", "size",
+    )  # fmt: skip
+
+    def __init__(
+        self, name: str, saved: Saved, make_encoder: Callable[[], lines.Encoder], checkpoints: Checkpoints
+    ) -> None:
         self.name = name
         self.generation: Generation = saved.generation
         #: What the file must look like when it is opened.
@@ -36,7 +43,9 @@ class Reading:
         #: Size and time of change when it was last looked at.
         self.size = self.expected.offset
         self._seen_at = self._checked_at = -1
-        self._encoder = encoder
+        self._make_encoder = make_encoder
+        #: Only while there is something to read: thousands of files rest.
+        self._encoder: lines.Encoder | None = None
         self._checkpoints = checkpoints
         self.offset, self._line, self._skipping = saved.place.mark.offset, saved.place.line, saved.place.skipping
         self._head = self._tail = b""
@@ -66,11 +75,17 @@ class Reading:
 
     def detach(self) -> None:
         """Close the file; it may be attached again."""
-        if self.descriptor >= 0:
+        descriptor = self.release()
+        if descriptor >= 0:
             with suppress(OSError):
-                os.close(self.descriptor)
-            self.descriptor = -1
+                os.close(descriptor)
+
+    def release(self) -> int:
+        """Give the open file to the caller; -1 when it was closed."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
             self.expected = max(self.expected, mark(self.offset, self._head, self._tail))
+        return descriptor
 
     def verify(self) -> None:
         """Close the file when it is no longer what was read of it: it was truncated, perhaps after a copy was made."""
@@ -110,18 +125,23 @@ class Reading:
             host_time = datetime.now().astimezone().isoformat(timespec="microseconds")
             known = Range(mark(self.offset + len(data), head, tail), host_time)
             self._checkpoints.announce(self.name, self.offset, known)
+        encoder = self._encoder = self._encoder or self._make_encoder()
         count = 0
-        for datagram in self._encoder.datagrams(data, self._line, self.offset, known.host_time):
+        for datagram in encoder.datagrams(data, self._line, self.offset, known.host_time):
             send(datagram)
             count += 1
         self._line += count
         self._skipping = lines.is_cut(data)
         figures.lines += count
-        figures.cut += self._encoder.cut
-        self._encoder.cut = 0
+        figures.cut += encoder.cut
+        encoder.cut = 0
         self._advance(len(data), head, tail)
         figures.bytes += len(data)
         return len(data)
+
+    def rest(self) -> None:
+        """Keep no more memory than it takes to go on."""
+        self._encoder = None
 
     def rested(self, now: float) -> bool:
         """Say whether nothing has come for so long that an ended file is done with."""

@@ -177,6 +177,8 @@ class Tailer:
         elif not waiting and now - followed.active > _ACTIVE_SECONDS:
             del self._lively[followed]
             self._resting.append(followed)
+            if followed.current is not None:
+                followed.current.rest()
         return more
 
     def _look(self, followed: Followed, now: float) -> bool:

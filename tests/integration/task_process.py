@@ -1,0 +1,71 @@
+"""A task as a process: `python task_process.py SANDBOXES TASK MANIFEST GO`.
+
+It runs twice, each time in a new sandbox, writes to stdout and stderr, rotates both in turn by rename and by copy and
+truncate, waits for the file GO, writes its last words and removes its sandboxes. Each line is in the manifest before it
+is in the log.
+"""
+
+import os
+import random
+import shutil
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TextIO
+
+
+def main() -> None:
+    root, task, manifest_path, go = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
+    chance = random.Random(task)
+    runs = root / f"slaves/S0/frameworks/F0/executors/{task}/runs"
+    with manifest_path.open("w") as manifest:
+        for number in range(2):
+            run = runs / str(uuid.uuid4())
+            run.mkdir(parents=True)
+            link = runs / f"link{number}"
+            link.symlink_to(run)
+            link.rename(runs / "latest")
+            work(run, f"{task} run {number}", manifest, chance)
+        while not go.exists():
+            time.sleep(0.05)
+        write(run / "stdout", [f"{task} last words {run.name}"], manifest)
+    shutil.rmtree(runs.parent)
+
+
+def work(run: Path, name: str, manifest: TextIO, chance: random.Random) -> None:
+    for stream in ("stdout", "stderr"):
+        write(run / stream, [f"{name} {stream} begins"], manifest)
+    time.sleep(1.5)
+    for part in range(6):
+        for stream in ("stdout", "stderr"):
+            log = run / stream
+            write(log, [f'{name} {stream} {part} {line} "é\\' for line in range(chance.randrange(40))], manifest)
+            time.sleep(chance.random() / 5)
+            if part % 2 == 1:
+                rotate(log, part, by_copy=part == 3)
+                # A copy is known by what was read of the file: that must be something.
+                write(log, [f"{name} {stream} {part} begins"], manifest)
+        time.sleep(1.5 if part % 2 else 0.1)
+
+
+def write(log: Path, lines: list[str], manifest: TextIO) -> None:
+    manifest.writelines(f"{line}\n" for line in lines)
+    manifest.flush()
+    with log.open("a") as file:
+        for line in lines:
+            file.write(line)
+            file.flush()
+            file.write("\n")
+
+
+def rotate(log: Path, number: int, *, by_copy: bool) -> None:
+    if by_copy:
+        shutil.copyfile(log, log.with_name(f"{log.name}.{9 - number}"))
+        os.truncate(log, 0)
+    else:
+        log.rename(log.with_name(f"{log.name}.{9 - number}"))
+
+
+if __name__ == "__main__":
+    main()

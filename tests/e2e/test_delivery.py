@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.delivery import burst, messages_in_elasticsearch, messages_in_sqlite, numbers, tally, wait_settled
-from tests.integration.rsyslog import Rsyslogd
+from tests.integration.host import Host
 from tests.servers.process import free_port, wait_until
 from tests.shipper_process import ShipperProcess
 
@@ -41,8 +41,8 @@ def store(request: pytest.FixtureRequest, run_dir: Path) -> StoreUnderTest:
 def test_every_record_of_a_burst_is_stored_once(store: StoreUnderTest, rsyslogd: str, run_dir: Path) -> None:
     port = free_port()
     shipper = ShipperProcess(run_dir / "shipper", store.settings, port=port, cluster=cluster_of(run_dir))
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
-        burst(rsyslog, 1, RECORDS)
+    with shipper, Host(rsyslogd, run_dir, port) as host:
+        burst(host, 1, RECORDS)
         settled = wait_settled(shipper, RECORDS)
         assert (settled.stored, settled.missing, settled.rejected) == (RECORDS, 0, 0)
         assert numbers(store.messages()) == list(range(1, RECORDS + 1))
@@ -51,10 +51,10 @@ def test_every_record_of_a_burst_is_stored_once(store: StoreUnderTest, rsyslogd:
 def test_a_shipper_killed_three_times_loses_and_doubles_nothing(rsyslogd: str, run_dir: Path) -> None:
     port, data = free_port(), run_dir / "data"
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(data)}, port=port)
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
+    with shipper, Host(rsyslogd, run_dir, port) as host:
         for part in range(4):
             first = part * RECORDS // 4
-            burst(rsyslog, first + 1, first + RECORDS // 4)
+            burst(host, first + 1, first + RECORDS // 4)
             if part < 3:
                 goal = first + RECORDS // 8
                 _wait_stored(shipper, goal)
@@ -75,11 +75,11 @@ def _wait_stored(shipper: ShipperProcess, goal: int) -> None:
 def test_a_stop_is_clean_and_a_start_goes_on(rsyslogd: str, run_dir: Path) -> None:
     port, data = free_port(), run_dir / "data"
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(data)}, port=port)
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
-        burst(rsyslog, 1, 10_000)
+    with shipper, Host(rsyslogd, run_dir, port) as host:
+        burst(host, 1, 10_000)
         _wait_stored(shipper, 1000)
         assert shipper.process.stop(30) == 0
-        burst(rsyslog, 10_001, 20_000)
+        burst(host, 10_001, 20_000)
         shipper.start()
         settled = wait_settled(shipper, 20_000)
         assert (settled.stored, settled.missing) == (20_000, 0)

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.delivery import burst, messages_in_elasticsearch, messages_in_sqlite, numbers, tally, wait_settled
 from tests.e2e.peers import RelpSession, day, metric, ready, stamped
 from tests.integration.haproxy import HAProxy
-from tests.integration.rsyslog import Rsyslogd
+from tests.integration.host import Host
 from tests.servers.available import require_elasticsearch, unavailable
 from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.process import free_port, wait_until
@@ -70,7 +70,7 @@ def test_haproxy_and_one_of_three_shippers_killed(
     shippers = [
         ShipperProcess(run_dir / f"shipper{one}", store_of(elasticsearch_9), port=one, cluster=cluster) for one in ports
     ]
-    hosts = [Rsyslogd(rsyslogd, run_dir / name, port) for name in ("a", "b")]
+    hosts = [Host(rsyslogd, run_dir / name, port) for name in ("a", "b")]
     quarter = RECORDS // 8  # of each of the two hosts
 
     def write(part: int) -> None:
@@ -117,12 +117,12 @@ def test_haproxy_and_one_of_three_shippers_killed(
 def test_elasticsearch_killed_in_the_middle_of_a_burst(server: Elasticsearch, rsyslogd: str, run_dir: Path) -> None:
     cluster, port = cluster_of(run_dir), free_port()
     shipper = ShipperProcess(run_dir / "shipper", store_of(server.url), port=port, cluster=cluster)
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
-        burst(rsyslog, 1, RECORDS // 2)
+    with shipper, Host(rsyslogd, run_dir, port) as host:
+        burst(host, 1, RECORDS // 2)
         stored_at_least(shipper, 100)
-        burst(rsyslog, RECORDS // 2 + 1, RECORDS * 3 // 4)
+        burst(host, RECORDS // 2 + 1, RECORDS * 3 // 4)
         server.process.kill9()
-        burst(rsyslog, RECORDS * 3 // 4 + 1, RECORDS)
+        burst(host, RECORDS * 3 // 4 + 1, RECORDS)
         wait_until(lambda: ready(shipper), 30, "/ready says no")
         assert server.url in str(ready(shipper))
         server.start()
@@ -197,9 +197,9 @@ def small_disk(run_dir: Path) -> Iterator[Path]:
 def test_a_full_disk_is_waited_for(small_disk: Path, rsyslogd: str, run_dir: Path) -> None:
     port, filler = free_port(), small_disk / "filler"
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(small_disk / "data")}, port=port)
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog, RelpSession(port) as session:
+    with shipper, Host(rsyslogd, run_dir, port) as host, RelpSession(port) as session:
         filler.write_bytes(b"x" * 29 * 2**20)
-        burst(rsyslog, 1, RECORDS)
+        burst(host, 1, RECORDS)
         wait_until(lambda: "no space left on the disk" in str(ready(shipper)), 30, "/ready says why")
         session.send(stamped(1, "nobody answers this"))
         wait_until(lambda: metric(shipper, "shipper_store_retries_total") >= 3, 30, "three tries")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.delivery import messages_in_elasticsearch, messages_in_sqlite, tally, wait_settled
 from tests.e2e.peers import OPEN, RelpSession, ended, frame, log_lines, metric, stamped
-from tests.integration.rsyslog import Rsyslogd
+from tests.integration.host import Host
 from tests.servers.process import free_port, wait_until
 from tests.shipper_process import ShipperProcess
 
@@ -310,12 +310,12 @@ def test_hostile_texts_through_a_real_rsyslogd(rsyslogd: str, run_dir: Path, hos
     port, cases = free_port(), cases_of(hostile)
     assert len(cases) > 800
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(run_dir / "data")}, port=port)
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
+    with shipper, Host(rsyslogd, run_dir, port) as host:
         stamp = time.strftime("%b %e %H:%M:%S").encode()
         lines = [b"<14>%b case[%d]: %b" % (stamp, number, case) for number, case in enumerate(cases, 1)]
         # Few at a time, so that rsyslogd spools nothing to disk: what its queue does then is another test's business.
         for first in range(0, len(lines), 100):
-            rsyslog.write(*lines[first : first + 100])
+            host.write(*lines[first : first + 100])
             found = wait_settled(shipper, min(first + 100, len(lines)))
         assert (found.stored, found.missing, found.rejected) == (len(cases), 0, 0)
         assert metric(shipper, "shipper_parser_bugs_total") == 0

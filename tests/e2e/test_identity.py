@@ -11,40 +11,34 @@ import orjson
 from shipper.record import times
 from tests.bench import relp_sender
 from tests.e2e.delivery import messages_in_sqlite, tally, wait_settled
-from tests.integration.rsyslog import Rsyslogd
-from tests.servers.process import accepts, free_port, wait_until
+from tests.integration.host import Host
+from tests.servers.process import free_port
 from tests.shipper_process import ShipperProcess
 
 RECORDS = 200_000
 
 
-def test_two_inputs_at_full_speed_never_share_a_number(rsyslogd: str, run_dir: Path) -> None:
-    port, second_input = free_port(), free_port()
+def test_two_writers_at_full_speed_never_share_a_number(rsyslogd: str, run_dir: Path) -> None:
+    port = free_port()
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(run_dir / "data")}, port=port)
-    # Room for all of it in memory: what a full queue drops is another test's business.
-    rsyslog = Rsyslogd(rsyslogd, run_dir, port, queue_records=2 * RECORDS)
-    with rsyslog.config.open("a") as config:
-        config.write('module(load="imtcp")\n')
-        config.write(f'input(type="imtcp" address="127.0.0.1" port="{second_input}" ruleset="stamp")\n')
 
-    def write_tcp() -> None:
-        with socket.create_connection(("127.0.0.1", second_input)) as peer:
-            peer.sendall(b"".join(b"<14>record %d by tcp\n" % number for number in range(RECORDS)))
-
-    with shipper, rsyslog:
-        wait_until(lambda: accepts(second_input), 10, "the second input listens")
-        other = threading.Thread(target=write_tcp)
-        other.start()
-        with rsyslog.writer() as writer:
+    def write(name: bytes) -> None:
+        with host.writer() as writer:
             for number in range(RECORDS):
-                writer.send(b"<14>record %d by socket" % number)
-        other.join()
+                writer.send(b"<14>record %d by %s" % (number, name))
+
+    with shipper, Host(rsyslogd, run_dir, port) as host:
+        writers = [threading.Thread(target=write, args=(name,)) for name in (b"one", b"another")]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
         settled = wait_settled(shipper, 2 * RECORDS, seconds=180)
         # A number given twice would have been a collision: a dead letter here, a lost record elsewhere.
         assert shipper.get("/api/v1/dead-letters")["dead_letters"] == []
         assert (settled.stored, settled.missing) == (2 * RECORDS, 0)
     found = Counter(message.split(" by ")[1] for message in messages_in_sqlite(run_dir / "data") if " by " in message)
-    assert found == {"tcp": RECORDS, "socket": RECORDS}
+    assert found == {"one": RECORDS, "another": RECORDS}
 
 
 def _payload(sequence: int, host_time: str, message: str, **more: str) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from tests.bench.sink import Sink
 from tests.e2e.delivery import burst
 from tests.e2e.peers import OPEN, RelpSession, ended, frame, log_lines, metric, ready, stamped
-from tests.integration.rsyslog import Rsyslogd
+from tests.integration.host import Host
 from tests.servers.process import free_port, wait_until
 from tests.shipper_process import ShipperProcess
 
@@ -88,8 +88,8 @@ def test_a_burst_arrives_though_the_store_is_slow(rsyslogd: str, run_dir: Path) 
     """rsyslog's disk queue must not fall asleep on what it has spooled: see `_answer_goodbye` of the RELP source."""
     port = free_port()
     with SlowElasticsearch(seconds=0.3) as server:
-        with ShipperProcess(run_dir / "shipper", server.store, port=port), Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
-            burst(rsyslog, 1, 5000)
+        with ShipperProcess(run_dir / "shipper", server.store, port=port), Host(rsyslogd, run_dir, port) as host:
+            burst(host, 1, 5000)
             wait_until(lambda: len(server.accepted) >= 5000, 60, "all accepted")
             assert len(set(server.accepted)) == len(server.accepted) == 5000
 
@@ -164,22 +164,15 @@ def push(port: int, first: int, stop: threading.Event, sent: list[int]) -> None:
         sent.append(session.sent)
 
 
-def with_disk_queues(rsyslog: Rsyslogd) -> Rsyslogd:
-    """Queues that are on disk from the first record on: a disk-assisted one can fall asleep (docs/faults.md)."""
-    text = rsyslog.config.read_text().replace('queue.type="LinkedList"', 'queue.type="Disk"')
-    rsyslog.config.write_text(text.replace('queue.size="10000"', 'queue.size="1000000"'))
-    return rsyslog
-
-
 def test_a_store_that_hangs_while_everybody_pushes(slow: SlowElasticsearch, rsyslogd: str, run_dir: Path) -> None:
     port, stop, sent = free_port(), threading.Event(), list[int]()
     shipper = ShipperProcess(run_dir / "shipper", slow.store, port=port)
-    with shipper, with_disk_queues(Rsyslogd(rsyslogd, run_dir, port)) as rsyslog:
+    with shipper, Host(rsyslogd, run_dir, port) as host:
         slow.hangs = True
         pushers = [threading.Thread(target=push, args=(port, 1 + 10_000 * n, stop, sent)) for n in range(3)]
         for pusher in pushers:
             pusher.start()
-        burst(rsyslog, 1, 20_000)
+        burst(host, 1, 20_000)
         wait_until(lambda: metric(shipper, "shipper_reading_paused_total") > 0, 60, "reading stops")
         wait_until(lambda: metric(shipper, "shipper_store_retries_total") >= 6, 60, "the store is tried again")
         assert "no answer in time" in str(ready(shipper))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.delivery import messages_in_sqlite, wait_settled
-from tests.integration.rsyslog import Rsyslogd
+from tests.integration.host import Host
 from tests.servers.process import free_port
 from tests.shipper_process import ShipperProcess
 
@@ -22,13 +22,13 @@ def test_every_line_of_every_file_comes_out(rsyslogd: str, run_dir: Path, loghub
     files = sorted(loghub.glob("*_2k.log"))
     expected: Counter[str] = Counter()
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(data)}, port=port)
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
+    with shipper, Host(rsyslogd, run_dir, port) as host:
         for file in files:
             expected.update(lines_of(file))
             logger = [
                 "logger",
                 "--socket",
-                str(rsyslog.socket),
+                str(host.socket),
                 "--tag",
                 file.stem,
                 "--size",
@@ -47,8 +47,8 @@ def test_a_request_of_openstack_is_told_in_order_across_services(rsyslogd: str, 
     lines = lines_of(loghub / "OpenStack_2k.log")
     port = free_port()
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(run_dir / "data")}, port=port)
-    with shipper, Rsyslogd(rsyslogd, run_dir, port) as rsyslog:
-        with rsyslog.writer() as writer:
+    with shipper, Host(rsyslogd, run_dir, port) as host:
+        with host.writer() as writer:
             for line in lines:
                 service, _, text = line.partition(".log")
                 stamp = time.strftime("%b %e %H:%M:%S")

@@ -1,133 +1,19 @@
-"""A real rsyslogd on the generated configuration, and a plain RELP receiver that shares no code with the product."""
+"""A plain RELP receiver that shares no code with the product, and a look into a socket."""
 
 import asyncio
 import fcntl
-import signal
 import socket
 import sys
 import termios
 from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import orjson
-import psutil
-
-from shipper.generate import write
-from shipper.generate.rsyslog import generate, read
-from tests.servers.process import Process, wait_until
 
 
 def unread(writer: socket.socket) -> int:
     """Memory of what was sent and is not read yet; 0: all is read."""
     return int.from_bytes(fcntl.ioctl(writer, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-
-
-class Rsyslogd:
-    """One host's rsyslogd, in a directory of its own, sending to a shipper's port; stopped at the end of a `with`.
-
-    When the receiver runs in the test's own event loop, use `async with` and `asyncio.to_thread(host.stop)`: a stop
-    waits for the receiver.
-    Each `start` is a new series. What was spooled to disk stays in `directory` from one start to the next.
-    `settings` are those of `shipper.generate.rsyslog`; rsyslogd's own messages are off unless asked for, so that
-    what comes out is what was written.
-    """
-
-    def __init__(self, binary: str | Path, directory: Path, port: int, **settings: object) -> None:
-        self.binary = Path(binary)
-        self.directory = directory
-        self.work = directory / "work"
-        self.socket = directory / "log"
-        self.log = directory / "rsyslogd.log"
-        defaults = {"socket": str(self.socket), "work_directory": str(self.work), "shipper_port": port}
-        self.settings = read({**defaults, "own_messages": False, **settings})
-        self.config, self.launcher = write(generate(self.settings), directory)
-        self.process: Process | None = None
-
-    @property
-    def series(self) -> str:
-        """The base of this start's series: its records carry it with `w` or `n` at the end."""
-        return str(psutil.Process(self.running.pid).environ()["SHIPPER_SERIES"])
-
-    @property
-    def running(self) -> Process:
-        """The process of the last start."""
-        assert self.process is not None, "not started"
-        return self.process
-
-    def start(self) -> None:
-        """Start it by its launcher and wait until its socket is read."""
-        self.process = Process([self.launcher, "-r", self.binary], log=self.log)
-        self.process.wait_until(self.listening, what=f"{self.socket} is read")
-
-    def stop(self, seconds: float = 20) -> int:
-        """SIGTERM: it saves what it has; at most about 6 s per queue when nobody answers. Its exit code."""
-        return self.running.stop(seconds)
-
-    def kill9(self) -> int:
-        """SIGKILL: what was only in its memory is lost."""
-        return self.running.kill9()
-
-    def restart(self) -> None:
-        """Stop it in order and start it with a new series."""
-        self.stop()
-        self.start()
-
-    def suspend(self) -> None:
-        """SIGSTOP: it keeps its socket and reads nothing."""
-        self.running.signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.running.signal(signal.SIGCONT)
-
-    def listening(self) -> bool:
-        """Whether somebody has its socket open."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-            return probe.connect_ex(str(self.socket)) == 0
-
-    def writer(self) -> socket.socket:
-        """A connected socket, as syslog(3) has one; one `send` is one record."""
-        writer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            writer.connect(str(self.socket))
-        except OSError:
-            writer.close()
-            raise
-        return writer
-
-    def write(self, *messages: bytes) -> None:
-        """Write records, each with its PRI ("<14>text"); returns when rsyslogd has read them.
-
-        What lies unread in the socket when rsyslogd ends (at most 11 datagrams) is lost before it has a number.
-        """
-        with self.writer() as writer:
-            for message in messages:
-                writer.send(message)
-            wait_until(lambda: unread(writer) == 0, what=f"{self.socket} is read empty")
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.start)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self.close)  # in a thread: the receiver in this loop is to answer meanwhile
-
-    def close(self) -> None:
-        """Stop it if it runs."""
-        if self.process is not None and self.process.running:
-            self.process.signal(signal.SIGCONT)
-            self.stop()
 
 
 _OPENED = b"200 OK\nrelp_version=0\nrelp_software=test\ncommands=syslog"

@@ -1,43 +1,33 @@
-"""The generated configuration on a real rsyslogd: what is written comes out once, whole, and numbered without a gap."""
+"""The generated configuration on a real rsyslogd: what it accepts, keeps over a stop, drops when full, and says."""
 
 import asyncio
+import json
 import re
 from collections import defaultdict
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shipper.generate import rsyslog as generated
-from tests.integration.rsyslog import RelpReceiver, Rsyslogd
-
-#: What a program writes and what must arrive as `message` (invalid UTF-8 replaced, as the shipper does).
-ODD: list[tuple[bytes, str]] = [
-    (b'<14>say "yes" \\ no', 'say "yes" \\ no'),
-    (rb'<14>{"a":"b\"c\n","d":[1,{}]}', r'{"a":"b\"c\n","d":[1,{}]}'),
-    (b"<14>tab\there", "tab\there"),
-    (b"<14>carriage\rreturn", "carriage\rreturn"),
-    (b"<14>two\nlines\n  and a third", "two\nlines\n  and a third"),
-    (b"<14>one newline at the end is cut\n", "one newline at the end is cut"),
-    (b"<14>\x1b[31mred\x1b[0m \x01\x07", "\x1b[31mred\x1b[0m \x01\x07"),
-    (b"<14>nul \x00 inside", "nul #000 inside"),
-    (b"<14>bad \xff\xfe\xc3( bytes", "bad \ufffd\ufffd\ufffd( bytes"),
-    (b"<14>half an emoji \xf0\x9f\x98", "half an emoji \ufffd"),
-    ("<14>emoji \N{PILE OF POO} \u2028 \u0085 Ä".encode(), "emoji \N{PILE OF POO} \u2028 \u0085 Ä"),
-    (b"<14>#011 is text, 100% %msg% $!all", "#011 is text, 100% %msg% $!all"),
-    (b"<14>", ""),
-    (b"no pri at all", "no pri at all"),
-    (b"<14>Nov 22 23:48:34 shop[7]: 3164", "Nov 22 23:48:34 shop[7]: 3164"),
-    (b"<14>1 2026-11-22T23:48:34+11:00 h shop 7 - - 5424", "1 2026-11-22T23:48:34+11:00 h shop 7 - - 5424"),
-    (b"<14>2026-11-22T23:48:34+11:00 shop[7]: iso", "2026-11-22T23:48:34+11:00 shop[7]: iso"),
-    (b"<14>" + b"x" * 60_000, "x" * 60_000),
-]
-
-KEYS = ["v", "series", "sequence", "host_time", "host", "input", "pri", "container", "message"]
+from tests.integration.host import Host
+from tests.integration.rsyslog import RelpReceiver
 
 
-def test_rsyslogd_accepts_it(rsyslogd: str) -> None:
-    assert generated.check(generated.Settings(), rsyslogd) is None
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"tls": "openssl"},
+        {"tls": "gnutls"},
+        {"journal": True},
+        {"hold": "8 MB", "host_name": "web-3.example", "shipper_host": "fe80::1"},
+        {"work_directory": "/var/spool/ä b", "relay_socket": "/run/a b/relay"},
+    ],
+    ids=str,
+)
+def test_rsyslogd_accepts_it(rsyslogd: str, values: dict[str, object]) -> None:
+    assert generated.check(generated.read(values), rsyslogd) is None
 
 
 def test_a_missing_relp_module_is_said(rsyslogd: str, run_dir: Path) -> None:
@@ -51,65 +41,15 @@ def test_a_missing_relp_module_is_said(rsyslogd: str, run_dir: Path) -> None:
     assert "\n" not in refusal
 
 
-async def test_odd_messages_arrive_exactly(rsyslogd: str, run_dir: Path) -> None:
-    async with RelpReceiver() as receiver:
-        async with Rsyslogd(rsyslogd, run_dir, receiver.port, host_name="web-3") as host:
-            before = datetime.now().astimezone()
-            host.write(*(sent for sent, _ in ODD))
-            await receiver.wait_count(len(ODD))
-            records = receiver.records()
-            assert [record["message"] for record in records] == [expected for _, expected in ODD]
-            for number, record in enumerate(records, 1):
-                assert list(record) == KEYS
-                assert (record["v"], record["series"], record["sequence"]) == ("1", f"{host.series}n", str(number))
-                assert (record["host"], record["input"], record["container"]) == ("web-3", "imuxsock", "")
-                taken = datetime.fromisoformat(record["host_time"])
-                assert before <= taken <= datetime.now().astimezone()
-                assert taken.utcoffset() == before.utcoffset()
-
-
-async def test_priorities_are_strings_and_split_into_two_series(rsyslogd: str, run_dir: Path) -> None:
-    async with RelpReceiver() as receiver:
-        async with Rsyslogd(rsyslogd, run_dir, receiver.port) as host:
-            priorities = [*range(192), 999]
-            host.write(*(b"<%d>%d" % (number, number) for number in priorities))
-            await receiver.wait_count(len(priorities))
-            by_text = {int(record["message"]): record for record in receiver.records()}
-            assert by_text.pop(999)["pri"] == "invld"
-            for number, record in by_text.items():
-                assert record["pri"] == str(number)
-                assert record["series"] == host.series + ("w" if number % 8 <= 4 else "n")
-
-
-async def test_numbers_have_no_gap_and_no_double(rsyslogd: str, run_dir: Path) -> None:
-    async with RelpReceiver() as receiver:
-        async with Rsyslogd(rsyslogd, run_dir, receiver.port) as host:
-
-            def write(writer: int) -> None:
-                with host.writer() as connected:
-                    for number in range(2500):
-                        connected.send(b"<%d>app[%d]: %d" % (number % 8 + 8, writer, number))
-
-            await asyncio.gather(asyncio.to_thread(write, 1), asyncio.to_thread(write, 2))
-            await receiver.wait_count(5000)
-            numbers = _numbers(receiver)
-            assert numbers.keys() == {f"{host.series}w", f"{host.series}n"}
-            for found in numbers.values():
-                assert sorted(found) == list(range(1, len(found) + 1))
-            expected = {f"app[{writer}]: {number}" for writer in (1, 2) for number in range(2500)}
-            assert {record["message"] for record in receiver.records()} == expected
-
-
 async def test_what_waits_keeps_its_stamp_over_a_stop(rsyslogd: str, run_dir: Path) -> None:
     async with RelpReceiver() as receiver:
         port = receiver.port
-    host = Rsyslogd(rsyslogd, run_dir, port)
-    async with host:
+    async with Host(rsyslogd, run_dir, port) as host:
         first = host.series
         host.write(*(b"<14>%d" % number for number in range(1000)))
-        await asyncio.to_thread(host.restart)
-        assert host.series > first or host.series[:8] == first[:8]
-        assert host.series != first
+        await asyncio.to_thread(host.stop)
+        await asyncio.to_thread(host.start)
+        assert host.series > first
         host.write(b"<14>after")
         async with RelpReceiver(port) as receiver:
             await receiver.wait_for(lambda: len(set(_numbers(receiver).get(f"{first}n", []))) >= 1000)
@@ -119,36 +59,86 @@ async def test_what_waits_keeps_its_stamp_over_a_stop(rsyslogd: str, run_dir: Pa
             assert set(numbers[f"{host.series}n"]) == {1}
 
 
-@pytest.mark.parametrize("ended_by", ["stop", "kill9"])
-async def test_nobody_waits_and_the_socket_comes_back(rsyslogd: str, run_dir: Path, ended_by: str) -> None:
-    async with RelpReceiver() as receiver:
-        async with Rsyslogd(rsyslogd, run_dir, receiver.port) as host:
-            await asyncio.to_thread(getattr(host, ended_by))
-            with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
-                host.write(b"<14>nobody")
-            await asyncio.to_thread(host.start)
-            host.write(b"<14>somebody")
-            await receiver.wait_count(1)
-            assert [record["message"] for record in receiver.records()] == ["somebody"]
-
-
-async def test_its_own_messages_are_records_but_not_its_grumbling(rsyslogd: str, run_dir: Path) -> None:
+async def test_it_reports_its_figures_and_messages_but_does_not_grumble(rsyslogd: str, run_dir: Path) -> None:
     async with RelpReceiver() as receiver:
         port = receiver.port
-    async with Rsyslogd(rsyslogd, run_dir, port, own_messages=True) as host:
-        host.running.wait_until(lambda: "could not connect" in host.log.read_text(), what="it has tried")
+    async with Host(rsyslogd, run_dir, port) as host:
+        host.running.wait_until(lambda: _queue_is_tried(host), what="it has tried")
         async with RelpReceiver(port) as receiver:
-            await receiver.wait_for(lambda: any("start" in record["message"] for record in receiver.records()))
+            await receiver.wait_for(lambda: "normal queue[DA]" in _figures(receiver))
+            await receiver.wait_for(lambda: any("start" in message for message in _own(receiver)))
             await asyncio.to_thread(host.stop)
-            await receiver.wait_for(lambda: any("exiting" in record["message"] for record in receiver.records()))
-            records = receiver.records()
-            assert {record["input"] for record in records} == {"rsyslogd"}
+            await receiver.wait_for(lambda: any("exiting" in message for message in _own(receiver)))
+            own = [record for record in receiver.records() if record["input"] in ("rsyslogd", "impstats")]
+            (series,) = {record["series"] for record in own}
+            assert re.fullmatch("[0-9a-f]{16}h", series)
+            numbers = {int(record["sequence"]) for record in own}  # one may come twice
+            assert numbers == set(range(1, max(numbers) + 1))
             grumbling = re.compile("could not connect|opening connection|high water mark")
-            assert not [record for record in records if grumbling.search(record["message"])]
+            assert not [message for message in _own(receiver) if grumbling.search(message)]
+
+
+async def test_a_full_queue_drops_what_it_counts_and_no_warning(rsyslogd: str, run_dir: Path) -> None:
+    async with RelpReceiver() as receiver:
+        port = receiver.port
+    count, padding = 40_000, b"x" * 400
+    async with Host(rsyslogd, run_dir, port, hold="8 MB") as host:
+        series = host.series
+
+        def write() -> None:
+            with host.writer() as writer:
+                for number in range(count):
+                    writer.send(b"<%d>%d %b" % (12 if number % 50 == 0 else 14, number, padding))
+
+        await asyncio.to_thread(write)
+        await asyncio.to_thread(
+            host.running.wait_until, lambda: host.status()["forwarded"] >= count, 60, "all is with rsyslogd"
+        )
+        assert host.status()["dropped"] == 0
+        async with RelpReceiver(port) as receiver:
+            await receiver.wait_for(lambda: _settled(receiver, series, count), 120)
+            numbers = {name: set(found) for name, found in _numbers(receiver).items() if name.startswith(series)}
+            assert numbers[f"{series}w"] == set(range(1, count // 50 + 1))
+            missing = count - count // 50 - len(numbers[f"{series}n"])
+            assert missing > 0
+            assert _dropped(_figures(receiver), "normal") == missing
+            assert _dropped(_figures(receiver), "warning") == 0
+
+
+def _settled(receiver: RelpReceiver, series: str, count: int) -> bool:
+    """Whether all that was kept has come, and figures that are newer than the last drop."""
+    numbers, figures = _numbers(receiver), _figures(receiver)
+    came = sum(len(set(found)) for name, found in numbers.items() if name.startswith(series) and name[-1] in "wn")
+    return came + _dropped(figures, "normal") + _dropped(figures, "warning") == count
+
+
+def _dropped(figures: dict[str, dict[str, Any]], queue: str) -> int:
+    found = [figures[name] for name in (f"{queue} queue", f"{queue} queue[DA]") if name in figures]
+    return sum(one["discarded.full"] + one["discarded.nf"] for one in found)
+
+
+def _queue_is_tried(host: Host) -> bool:
+    host.write(b"<14>something to send")
+    return any(path.name.startswith("normal") for path in host.work.iterdir()) or host.status()["forwarded"] > 300
+
+
+def _own(receiver: RelpReceiver) -> list[str]:
+    return [record["message"] for record in receiver.records() if record["input"] == "rsyslogd"]
+
+
+def _figures(receiver: RelpReceiver) -> dict[str, dict[str, Any]]:
+    """The newest figures of each of rsyslogd's statistics objects."""
+    found = {}
+    for record in receiver.records():
+        if record["input"] == "impstats":
+            figures = json.loads(record["message"][record["message"].index("{") :])
+            found[figures["name"]] = figures
+    return found
 
 
 def _numbers(receiver: RelpReceiver) -> dict[str, list[int]]:
-    found = defaultdict(list)
+    """What came, by series."""
+    numbers = defaultdict(list)
     for record in receiver.records():
-        found[record["series"]].append(int(record["sequence"]))
-    return dict(found)
+        numbers[record["series"]].append(int(record["sequence"]))
+    return numbers

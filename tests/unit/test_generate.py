@@ -38,7 +38,7 @@ def test_every_setting_reaches_the_files() -> None:
         "work_directory": "/srv/wörk", "config_directory": "/srv/etc", "program": "/srv/bin/shipper",
         "shipper_host": "fe80::1", "shipper_port": 1, "backends": "a:31514, [::1]:31515", "host_name": "web-3.example",
         "hold": "500 MB", "records_per_second": 5, "stdout": "sandbox", "sandboxes": "/srv/mesos",
-        "files": "/srv/*.log", "journal": "true", "queue_records": 1234, "heartbeat_seconds": 7, "relp_window": 777,
+        "files": "/srv/*.log", "journal": "true", "queue_records": 12345, "heartbeat_seconds": 7, "relp_window": 777,
         "tls": "openssl", "tls_ca": "/srv/ca.pem", "tls_cert": "/srv/cert.pem", "tls_key": "/srv/key.pem",
         "tls_peer": "shipper.example",
     }  # fmt: skip
@@ -83,7 +83,7 @@ def test_queues_take_what_was_allowed_and_no_more() -> None:
         ("shipper_host", 'h" port="1'), ("shipper_host", ""), ("shipper_host", "h\n"),
         ("shipper_port", 0), ("shipper_port", 65536), ("shipper_port", "5140x"),
         ("host_name", "-x"), ("host_name", "a b"), ("host_name", "a\n"),
-        ("queue_records", 1), ("relp_window", 127), ("journal", "maybe"), ("backends", "h"), ("backends", "h:0"),
+        ("queue_records", 5999), ("relp_window", 127), ("journal", "maybe"), ("backends", "h"), ("backends", "h:0"),
         ("backends", "h:1\n"), ("files", "relative/*.log"), ("files", "/var/*.log\n"), ("stdout", "both"),
         ("tls", "nss"), ("tls_peer", 'x"'), ("sandboxes", "/var/lib/../mesos"), ("program", "/opt/x;id"),
         ("heartbeat_seconds", 0), ("records_per_second", 0),

@@ -14,6 +14,7 @@ import uvicorn
 from shipper.api.app import build
 from tests.e2e.browser import Browser, browser
 from tests.unit.api_world import NOW, SECOND, MemoryReader, entry, record, request_story, shop
+from tests.unit.ledger_world import event, reader_report
 
 #: Each sets the title or opens a dialog where it is run: what an attacker would try that is not in BLNS.
 SCRIPTS = (
@@ -82,6 +83,8 @@ def hostile_world(reader: MemoryReader, strings: list[str]) -> None:
             fields |= {"log.level": text, "error.stack_trace": f"{text}\n{text}", "tags": [text]}
         reader.records.append({**record(number, text, at=NOW - number * SECOND), **fields})
         reader.entries.append(entry(f"{text[:50]}", 2, 3, host=text))
+        said = [event(NOW, text, text)]
+        reader.kept_reports.append(reader_report((text, 3, 0), host=text, start=text, boot=text, events=said))
         detail = {"id": text, "host": text, "reason": text, "detail": text, "original": text, "received_at": NOW}
         reader.letters.append(detail)
     story = request_story("r-1")

@@ -8,7 +8,9 @@ from importlib import import_module
 from shipper import __version__
 from shipper.errors import ShipperError
 
-_PARTS = ("demo", "run", "ask", "generate", "host")
+_PARTS = ("demo", "run", "ask", "generate", "host", "doctor")
+#: They run on every machine, in little memory: nothing of the other commands is imported for them.
+_ALONE = ("host", "doctor")
 
 _EPILOG = """\
 examples:
@@ -30,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"shipper {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     given = sys.argv[1:] if arguments is None else arguments
-    # `shipper host` runs on every machine, in little memory: nothing of the other commands is imported for it.
-    for part in ("host",) if given[:1] == ["host"] else _PARTS:
+    for part in given[:1] if given and given[0] in _ALONE else _PARTS:
         import_module(f"shipper.cli.{part}").add_commands(commands)
     options = parser.parse_args(given)
     try:

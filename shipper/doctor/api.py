@@ -1,0 +1,62 @@
+"""Questions to shipper's API, each within a time; no proxies, no redirects."""
+
+import json
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+
+from shipper.errors import ConfigError, StoreBusy
+
+_LONGEST_ANSWER: Final = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API said, and how far its clock is from ours."""
+
+    body: dict[str, Any]
+    #: Seconds that its clock is ahead of ours, and by how many that may be wrong; None when it does not say its time.
+    ahead: tuple[float, float] | None
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def ask(url: str, path: str, parameters: dict[str, str], seconds: float) -> Answer:
+    """Return the answer to a question; StoreBusy or ConfigError says in one line why there is none."""
+    base = url.rstrip("/")
+    if not base.startswith(("http://", "https://")):
+        raise ConfigError(f"not a URL: {base} (it begins with http:// or https://)")
+    request = Request(f"{base}{path}?{urlencode(parameters)}", headers={"Accept": "application/json"})  # noqa: S310
+    opener = build_opener(ProxyHandler({}), _NoRedirects())
+    began = time.time()
+    try:
+        with opener.open(request, timeout=seconds) as answer:
+            ended, date = time.time(), answer.headers.get("Date")
+            body = json.loads(answer.read(_LONGEST_ANSWER))
+    except HTTPError as error:
+        with error:
+            raise StoreBusy(f"{base} answers HTTP {error.code}") from None
+    except (URLError, HTTPException, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        said = "no answer in time" if isinstance(reason, TimeoutError) else getattr(reason, "strerror", "") or reason
+        raise StoreBusy(f"{base} cannot be reached from here ({said})") from None
+    if not isinstance(body, dict):
+        raise StoreBusy(f"what answers at {base} is not shipper")
+    return Answer(body, _ahead(date, began, ended))
+
+
+def _ahead(date: str | None, began: float, ended: float) -> tuple[float, float] | None:
+    """A Date is a whole second, and was said somewhen between our two looks at the clock."""
+    try:
+        said = parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        return None
+    return said + 0.5 - (began + ended) / 2, 0.5 + (ended - began) / 2

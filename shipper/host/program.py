@@ -15,6 +15,7 @@ from shipper.errors import ConfigError
 from shipper.host import report
 from shipper.host.children import Child, command, execute, fork
 from shipper.host.settings import Settings
+from shipper.host.sockets import try_lock
 
 _CHECK_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
@@ -24,6 +25,9 @@ _LONGEST_PAUSE: Final = 5.0
 _LONG_LIFE_SECONDS: Final = 10.0
 _LONGEST_LINE: Final = 1000
 _READ: Final = 65_536
+#: A line of rsyslogd's is not shown again for so long; so many are remembered.
+_SILENT_SECONDS: Final = 600.0
+_MOST_SAID: Final = 64
 #: What the launcher says in front of a refusal.
 _REFUSED: Final = "start: "
 
@@ -72,9 +76,10 @@ class Check:
         return lines[0][:_LONGEST_LINE] if lines else self._child.last_exit
 
 
-def _apart(body: Callable[[], int]) -> int:
-    """Be in a group of its own: Ctrl-C in a terminal is for the holder, who stops rsyslogd last."""
+def _apart(body: Callable[[], int], lock: int) -> int:
+    """Be in a group of its own, as Ctrl-C in a terminal is for the holder, who stops rsyslogd last; keep the lock."""
     os.setpgid(0, 0)
+    os.set_inheritable(lock, True)
     return body()
 
 
@@ -87,6 +92,7 @@ class Rsyslogd:
         self.child = Child("rsyslogd")
         self._program = find(settings)
         self._config = str(Path(settings.folder, "shipper.conf"))
+        self._lock_path = Path(settings.relay_socket).with_name("rsyslogd.lock")
         self._launcher = str(Path(settings.folder, "start"))
         for path in (self._config, self._launcher):
             if not os.access(path, os.R_OK):
@@ -95,6 +101,7 @@ class Rsyslogd:
         self._output = -1
         self._unfinished = b""
         self._last_line = ""
+        self._said: dict[str, float] = {}
         self._refusal = ""
         self._announced = True
         self._kill_at = 0.0
@@ -104,6 +111,10 @@ class Rsyslogd:
         now = time.monotonic()
         if self.child.running or now < self.child.not_before:
             return
+        lock = try_lock(self._lock_path)
+        if lock is None:  # that of a holder that was killed still saves its queues: two would spoil them
+            self.child.not_before = now + _FIRST_PAUSE
+            return
         if self._output >= 0:
             os.close(self._output)
         self._output, its_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -111,8 +122,10 @@ class Rsyslogd:
         argv = [self._launcher, "-r", self._program, "-f", self._config]
         environment = {name: value for name, value in os.environ.items() if name not in _OURS}
         body = execute(argv, environment, its_end, relay.fileno())
-        self.child.pid = fork(partial(_apart, body), (its_end, relay.fileno()), signal.SIGTERM)
+        keep = (its_end, relay.fileno(), lock)
+        self.child.pid = fork(partial(_apart, body, lock), keep, signal.SIGTERM)
         os.close(its_end)
+        os.close(lock)
         self.child.began = now
         self.child.restarts += self.child.started_at != ""
         self.child.started_at = report.now(time.time_ns())
@@ -182,7 +195,7 @@ class Rsyslogd:
             os.set_inheritable(self._output, False)
 
     def _read_output(self) -> None:
-        """Show its lines in our log; one that is said again and again, once."""
+        """Show its lines in our log; one that is said again and again, now and then."""
         if self._output < 0:
             return
         try:
@@ -193,7 +206,18 @@ class Rsyslogd:
         self._unfinished = rest[:_LONGEST_LINE]
         for line in lines:
             text = line[:_LONGEST_LINE].decode(errors="replace")
-            if text and text != self._last_line:
-                self._last_line = text
-                if not text.startswith(_REFUSED):
-                    say(text)
+            if not text:
+                continue
+            self._last_line = text
+            if not text.startswith(_REFUSED) and self._is_new(text):
+                say(text)
+
+    def _is_new(self, text: str) -> bool:
+        """Whether this was not said lately."""
+        now = time.monotonic()
+        known = now - self._said.get(text, -_SILENT_SECONDS) < _SILENT_SECONDS
+        if not known:
+            if len(self._said) >= _MOST_SAID:
+                self._said.clear()
+            self._said[text] = now
+        return not known

@@ -21,6 +21,8 @@ FIRST_DESCRIPTOR: Final = 3
 #: How long the reader of a holder that was killed may still need to end in order.
 _ORPHAN_SECONDS: Final = 10.0
 _BACKLOG: Final = 16
+#: Descriptors that are inherited and not handed over stay out of the way.
+_ABOVE_HANDED_OVER: Final = 10
 #: Tells a program that is asked whether it could take over which container socket it would get.
 HELD: Final = "SHIPPER_HOST_HELD"
 
@@ -38,15 +40,24 @@ class Sockets:
 
 def lock(settings: Settings) -> int:
     """Return a descriptor that is open as long as no other holder may run with this relay socket."""
-    path = Path(settings.relay_socket).with_name("holder.lock")
+    found = try_lock(Path(settings.relay_socket).with_name("holder.lock"))
+    if found is None:
+        raise ConfigError(f"{settings.socket} is held by another `shipper host run`, which goes on")
+    return found
+
+
+def try_lock(path: Path) -> int | None:
+    """Return a descriptor that locks a path as long as any process has it open; None when it is locked already."""
     make_folder(path.parent)
     with _said(str(path)):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _ABOVE_HANDED_OVER)
+    os.close(opened)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise ConfigError(f"{settings.socket} is held by another `shipper host run`, which goes on") from None
+        return None
     return descriptor
 
 
@@ -155,7 +166,7 @@ def _said(path: str) -> Iterator[None]:
 
 def hand_over(held: Sockets) -> None:
     """Prepare an exec: this process's sockets become what sd_listen_fds(3) finds."""
-    moved = [fcntl.fcntl(found.fileno(), fcntl.F_DUPFD, 10) for found in (held.container, held.relay)]
+    moved = [fcntl.fcntl(found.fileno(), fcntl.F_DUPFD, _ABOVE_HANDED_OVER) for found in (held.container, held.relay)]
     for number, descriptor in enumerate(moved, FIRST_DESCRIPTOR):
         os.dup2(descriptor, number)
         os.close(descriptor)

@@ -17,6 +17,7 @@ import orjson
 import psutil
 import pytest
 
+from shipper.errors import ConfigError
 from tests.integration.host import Host
 from tests.integration.rsyslog import RelpReceiver
 from tests.servers.process import Process, wait_until
@@ -248,6 +249,33 @@ async def test_a_killed_holder_is_followed_by_one_that_knows_the_last_numbers(
         killed = next(report for report in reports(receiver) if not report["clean"])
         assert (killed["start"], killed["ended"]) == (series, True)
         assert lasts(killed)[f"{series}n"] == (10, 0)
+
+
+async def test_what_a_killed_holder_leaves_ends_before_the_next_begins(rsyslogd: str, run_dir: Path) -> None:
+    async with RelpReceiver() as gone:
+        port = gone.port
+    async with Host(rsyslogd, run_dir, port) as host:
+        host.write(b"<14>before")
+        wait_until(lambda: host.status()["forwarded"] > 1, what="rsyslogd has it")
+        old = psutil.Process(host.rsyslogd())
+        host.running.signal(signal.SIGKILL)
+        host.running.wait()
+        host.process = Process(host.argv, log=host.log)
+        await asyncio.to_thread(host.process.wait_until, lambda: _answers(host), 30, "the next one answers")
+        while host.rsyslogd() == 0:
+            await asyncio.sleep(0.01)
+        assert not old.is_running() or old.status() == psutil.STATUS_ZOMBIE, "two would spoil each other's queues"
+        async with RelpReceiver(port) as receiver:
+            host.write(b"<14>after")
+            messages = {"before", "after"}
+            await receiver.wait_for(lambda: {record["message"] for record in records(receiver)} == messages)
+
+
+def _answers(host: Host) -> bool:
+    try:
+        return bool(host.status())
+    except ConfigError:
+        return False
 
 
 async def test_a_reader_that_hangs_is_replaced(rsyslogd: str, run_dir: Path, receiver: RelpReceiver) -> None:

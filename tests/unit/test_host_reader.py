@@ -5,7 +5,6 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,19 @@ class Reading:
     """A reader, its two sockets, and what it sent."""
 
     def __init__(self, folder: Path, predecessors: tuple[Snapshot, ...] = ()) -> None:
-        paths = {name: str(folder / name) for name in ("socket", "relay_socket", "status_socket", "work_directory")}
+        settings = Settings(
+            socket=str(folder / "log"),
+            relay_socket=str(folder / "relay"),
+            work_directory=str(folder),
+            host_name="web",
+            heartbeat_seconds=3600,
+        )
         self.container, self.relay = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
-        self.container.bind(paths["socket"])
-        self.relay.bind(paths["relay_socket"])
+        self.container.bind(settings.socket)
+        self.relay.bind(settings.relay_socket)
         self.relay.settimeout(10)
         self.shared: Shared = shared.create(folder / "state")
         self.events, self.tell = os.pipe2(os.O_NONBLOCK)
-        settings = replace(Settings(host_name="web", heartbeat_seconds=3600), **paths)
         inherited = reader.Inherited(settings, self.container, self.shared, self.events, (), predecessors)
         self.child = Child("reader")
         self.child.pid = fork(partial(reader.run, inherited), [self.container.fileno(), self.events], signal.SIGKILL)
@@ -57,7 +61,8 @@ class Reading:
                 writer.send(message)
 
     def close(self) -> None:
-        self.child.stop(10)
+        self.child.signal(signal.SIGKILL)  # in order it would wait until somebody has read all
+        wait_until(lambda: not self.child.running or self.child.ended())
         self.container.close()
         self.relay.close()
         os.close(self.events)

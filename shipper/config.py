@@ -11,7 +11,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -171,6 +171,14 @@ def _set(document: dict[str, Any], name: str, text: str) -> None:
         raise ConfigError(f"{name}: not valid YAML") from None
 
 
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a key that is a section of its own, also of one that may be None; None for a plain value."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Return one line for the first thing that is wrong: the key, the reason, the known keys."""
     first = error.errors(include_url=False, include_input=False)[0]
@@ -178,8 +186,6 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         for part in first["loc"][:-1]:
-            section = model.model_fields[str(part)].annotation
-            if isinstance(section, type) and issubclass(section, BaseModel):
-                model = section
+            model = section_of(model.model_fields[str(part)].annotation) or model
         reason = f"unknown key (known: {', '.join(model.model_fields)})"
     return f"{place}: {reason}" if place else reason

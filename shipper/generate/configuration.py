@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from shipper.config import ApiSettings, Config, PipelineSettings, component, component_names
+from shipper.config import ApiSettings, Config, PipelineSettings, component, component_names, section_of
 
 _INTRO = """\
 # Configuration
@@ -56,15 +56,24 @@ def _example(room: str, example: dict[str, Any]) -> dict[str, Any]:
 
 def _table(model: type[BaseModel]) -> Iterator[str]:
     yield "| key | default | meaning |\n|---|---|---|"
+    yield from _rows(model, "")
+    yield ""
+
+
+def _rows(model: type[BaseModel], above: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if name != "type":
-            yield f"| `{name}` | {_default(field)} | {field.description or _first_line(field.annotation)} |"
-    yield ""
+            yield f"| `{above}{name}` | {_default(field)} | {field.description or _first_line(field.annotation)} |"
+        section = section_of(field.annotation)
+        if section is not None and field.default is None:  # those with a default have a table of their own
+            yield from _rows(section, f"{above}{name}.")
 
 
 def _default(field: FieldInfo) -> str:
     value = field.default
-    if value is None or isinstance(value, BaseModel) or field.default_factory is not None:
+    if field.is_required():
+        return "must be given"
+    if value is None or value == "" or isinstance(value, BaseModel) or field.default_factory is not None:
         return "see below" if isinstance(value, BaseModel) else ""
     return f"`{value}`"
 

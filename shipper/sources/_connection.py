@@ -13,6 +13,7 @@ from shipper.record import Received
 from shipper.sources import Intake
 from shipper.sources._listening import Listened, TcpSource
 from shipper.sources._sockets import endpoint, hung_up
+from shipper.sources._tls import TlsError, Tunnel, begins_tls
 from shipper.telemetry import CONNECTIONS
 
 #: A dead peer is noticed after about 10 + 3 * 5 seconds.
@@ -31,7 +32,7 @@ class Connection(asyncio.Protocol):
     Reading stops while the intake is full, while the peer does not read its answers, and for good in `finish`.
     """
 
-    #: How long the peer may take for its first words, in seconds.
+    #: How long the peer may take for its first words, with TLS for the handshake, too; in seconds.
     first_seconds: float = 10.0
 
     def __init__(self, source: TcpSource, intake: Intake) -> None:
@@ -40,6 +41,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, None)
         self._peer = ""
+        #: Its TLS; None: plain.
+        self._tunnel: Tunnel | None = None
+        self._heard = False
         #: Bytes of an unfinished frame, as told to the intake.
         self.partial = 0
         #: True once the peer said what it must say first.
@@ -95,6 +99,8 @@ class Connection(asyncio.Protocol):
         for option, value in _KEEPALIVE:
             connected.setsockopt(socket.IPPROTO_TCP, option, value)
         self._transport.set_write_buffer_limits(high=_UNREAD_ANSWERS)
+        if self._source.certificates is not None:
+            self._tunnel = self._source.certificates.tunnel()
         self._active_at = self._loop.time()
         self._timer = self._loop.call_later(self.first_seconds, self._look_whether_idle)
         # uvloop begins to read right after this call, whatever is asked for in it.
@@ -106,16 +112,18 @@ class Connection(asyncio.Protocol):
             return
         self._active_at = self._loop.time()
         self._received_at = time.time_ns()
-        error = self._receive(data)
+        error = self._hear(data)
         self._count_partial()
         if error is not None:
-            self.finish("protocol", str(error))
+            self.finish("tls" if isinstance(error, TlsError) else "protocol", str(error))
+        elif self._tunnel is not None and self._tunnel.ended:
+            self.eof_received()
         self._wait_if_full()
 
     def eof_received(self) -> bool:
         """Read to the end; the peer may still read answers, so the connection stays open for them."""
         self._peer_finished = True
-        self.finish("")
+        self.finish(*self._why_gone())
         return not self._last_words_said
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -124,6 +132,10 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if error is not None and not self._finishing:
             self._read_rest()
+        if not self._finishing:
+            reason, why = self._why_gone()
+            if reason:
+                self._source.closed(reason, self._peer, why)
         self._stop_reading()
         self._source.gone(self)
 
@@ -170,6 +182,31 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     # How.
+
+    def _write(self, octets: bytes) -> None:
+        """Send to the peer, unless the connection is closing."""
+        if self._tunnel is not None:
+            self._tunnel.send(octets)
+            octets = self._tunnel.outgoing()
+        if octets and not self._transport.is_closing():
+            self._transport.write(octets)
+
+    def _hear(self, data: bytes) -> WireError | None:
+        """Take what was read off the socket, encrypted or not; return what the peer broke."""
+        if self._tunnel is None:
+            if not self._heard and begins_tls(data):
+                return TlsError("the peer speaks TLS, this source does not (set tls for it, or none on the sender)")
+            self._heard = True
+            return self._receive(data)
+        plain = self._tunnel.receive(data)
+        self._write(b"")  # the handshake's own
+        return (self._receive(plain) if plain else None) or self._tunnel.error
+
+    def _why_gone(self) -> tuple[str, str]:
+        """Return reason and why for a peer that hung up: nothing, unless that is how a handshake failed."""
+        if self._tunnel is None or self._tunnel.ready or not self._tunnel.begun:
+            return "", ""  # who connects and says nothing is a health check
+        return "tls", "the peer hung up during the handshake: does it take our certificate?"
 
     def _submit(self, payloads: Sequence[bytes], settled: Callable[[], None] | None = None) -> None:
         receipt = self._source.receipt(len(payloads), settled)
@@ -227,7 +264,7 @@ class Connection(asyncio.Protocol):
         with suppress(OSError):
             connected = self._transport.get_extra_info("socket")
             while data := os.read(connected.fileno(), 2**18):
-                if self._receive(data) is not None:
+                if self._hear(data) is not None:
                     break
 
     def _close_if_done(self) -> None:
@@ -235,7 +272,10 @@ class Connection(asyncio.Protocol):
             return
         self._last_words_said = True
         if words := self._last_words():
-            self._transport.write(words)
+            self._write(words)
+        if self._tunnel is not None:
+            self._tunnel.end()
+            self._write(b"")
         if self._peer_finished:
             self._transport.close()
         else:
@@ -271,6 +311,9 @@ class Connection(asyncio.Protocol):
 
     def _look_whether_idle(self) -> None:
         if self._finishing:
+            return
+        if self._tunnel is not None and self._tunnel.begun and not self._tunnel.ready:
+            self.finish("tls", f"handshake not finished after {self.first_seconds:g} seconds")
             return
         if not self.started:
             self.finish("silent", f"not begun after {self.first_seconds:g} seconds")

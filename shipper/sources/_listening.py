@@ -12,6 +12,7 @@ from pydantic import Field
 from shipper.config import Settings
 from shipper.record import Receipt
 from shipper.sources import Intake
+from shipper.sources._certificates import Certificates, TlsSettings
 from shipper.sources._sockets import bind, endpoint
 from shipper.telemetry import CONNECTIONS, CONNECTIONS_CLOSED
 
@@ -46,10 +47,11 @@ class TcpSettings(Settings):
     idle_seconds: float = Field(
         3600, gt=0, description="a peer that sends nothing for so many seconds, and waits for nothing, is closed"
     )
+    tls: TlsSettings | None = Field(None, description="TLS on every connection; default: none")
 
 
 class TcpSource:
-    """Listens, and keeps count of connections and of receipts that are not settled yet."""
+    """Listens, and keeps count of connections and of receipts that are not settled yet. ConfigError: see `tls`."""
 
     def __init__(
         self, name: str, settings: TcpSettings, make: Callable[["TcpSource", Intake], asyncio.BaseProtocol]
@@ -57,6 +59,7 @@ class TcpSource:
         self.name = name
         self.settings = settings
         self._make = make
+        self.certificates = Certificates(name, settings.tls) if settings.tls is not None else None
         self.connections: set[Listened] = set()
         self.stopping = False
         self._unsettled = 0

@@ -25,7 +25,7 @@ class Config(TcpSettings):
     max_frames_in_flight: int = Field(
         10_000, ge=128, description="most unanswered records of one connection; above rsyslog's windowSize"
     )
-    open_seconds: float = Field(10, gt=0, description="seconds that a peer may take for its first open")
+    open_seconds: float = Field(10, gt=0, description="seconds that a peer may take for TLS and its first open")
 
     def build(self) -> TcpSource:
         """Return the source."""
@@ -90,8 +90,7 @@ class _Session(Connection):
         worker of its disk queue waits for this answer, and what is spooled meanwhile wakes no other worker: it lies on
         the disk until the next overflow (tests/e2e/test_faults.py).
         """
-        if not self._transport.is_closing():
-            self._transport.write(close.answer)
+        self._write(close.answer)
         self._relp.answered(1)
 
     def _partial(self) -> int:
@@ -119,6 +118,6 @@ class _Session(Connection):
             answer = self._answers.popleft()
             ready.append(answer.octets)
             self._relp.answered(answer.count)
-        if ready and not self._transport.is_closing():
-            self._transport.write(b"".join(ready))
+        if ready:
+            self._write(b"".join(ready))
         self._close_if_done()

@@ -20,7 +20,9 @@ class Config(TcpSettings):
     type: Literal["syslog_tcp"] = "syslog_tcp"
     port: int = Field(5514, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     first_byte_seconds: float = Field(
-        60, gt=0, description="seconds that a peer may take for its first byte; some connect long before they log"
+        60,
+        gt=0,
+        description="seconds that a peer may take for TLS and its first byte; some connect long before they log",
     )
 
     def build(self) -> TcpSource:

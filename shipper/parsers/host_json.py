@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -46,9 +46,26 @@ _LENGTH_OF_SECOND: Final = len("2026-11-22T12:48:34Z")
 _MEMBERS: Final = (
     "series", "host", "input", "pri", "container", "task", "app", "app_version", "job", "pid", "file", "stream",
 )  # fmt: skip
+#: Members of every object beside those.
+_ALWAYS: Final = ("v", "sequence", "host_time", "message")
 #: The values of `_MEMBERS`, as a host sent them.
 _Said = tuple[Any, ...]
-_known: Final[dict[_Said, Shared]] = {}
+
+
+class _Known(NamedTuple):
+    """What follows from what a host said."""
+
+    shared: Shared
+    host: str
+    #: Whether host and series are right, so that a number in it is an identity.
+    numbered: bool
+    #: How many members such an object has when it has none of the rare ones.
+    members: int
+    #: The input, when what it brings is figures.
+    figures: str
+
+
+_known: Final[dict[_Said, _Known]] = {}
 
 
 def parse(record: Record) -> bool:
@@ -69,31 +86,30 @@ def parse(record: Record) -> bool:
         )  # fmt: skip
         if outer["v"] != _VERSION:
             return False
-        shared = _known.get(said)
+        known = _known.get(said)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return False  # TypeError: a value that is no text but a list or an object
     if not (type(message) is type(host_time) is type(sequence) is str):
         return False
-    if shared is None:  # else all that was said is text: nothing else is remembered
+    if known is None:  # else all that was said is text: nothing else is remembered
         if not (type(said[0]) is type(said[1]) is str):
             return False
-        shared = _learn(said)
+        known = _learn(said)
+    record.shared, record.host, numbered, members, figures = known
     fields = record.fields
-    record.shared = shared
     record.body = fields["event.original"] = message
-    record.host = shared.fields.get("host.name", "")
-    if "offset" in outer or "truncated" in outer or "message_base64" in outer:
+    if len(outer) != members:
         _add_rare(record, outer)
     created, day = _utc_and_day(host_time)
     if created is not None:
         record.host_time = host_time
         fields["event.created"] = created
         number = _number(sequence)
-        if number and record.host and "shipper.series" in shared.fields:
+        if number and numbered:
             record.day = day
             record.series, record.sequence = said[0], number
-            if said[2] in _figures.INPUTS:
-                _figures.read(record, said[2])
+            if figures:
+                _figures.read(record, figures)
             return True
     record.unshare()
     record.fields.pop("shipper.series", None)
@@ -101,8 +117,8 @@ def parse(record: Record) -> bool:
     return True
 
 
-def _learn(said: _Said) -> Shared:
-    """Return what is valid of it as fields, and remember it."""
+def _learn(said: _Said) -> _Known:
+    """Return what is valid of it as fields, and what follows from it; remember it."""
     stated = {name: text for name, text in zip(_MEMBERS, said, strict=True) if _is_member(name, text)}
     fields: dict[str, Any] = {"ecs.version": ECS_VERSION}
     if _SERIES.fullmatch(stated.get("series", "")):
@@ -119,12 +135,19 @@ def _learn(said: _Said) -> Shared:
     work = stated.get("app") or stated.get("job")
     if work and (service := work.removeprefix("/").replace("/", "-")):
         fields["service.name"] = service  # the one of them that a record may know better
-    shared = Shared(fields, final)
+    host, source = stated.get("host", ""), stated.get("input", "")
+    known = _Known(
+        Shared(fields, final),
+        host,
+        numbered=host != "" and "shipper.series" in fields,
+        members=len(_ALWAYS) + sum(value is not None for value in said),
+        figures=source if source in _figures.INPUTS else "",
+    )
     if all(not value or name in stated for name, value in zip(_MEMBERS, said, strict=True)):
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
-        _known[said] = shared
-    return shared
+        _known[said] = known
+    return known
 
 
 def _is_member(name: str, text: object) -> bool:

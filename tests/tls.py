@@ -43,10 +43,14 @@ class Authority:
             "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.key, "-out", self.certificate,
         )  # fmt: skip
 
+    def pair(self, name: str) -> Pair:
+        """Return what was signed before."""
+        return Pair(f"{self._folder / name}.pem", f"{self._folder / name}.key")
+
     def sign(self, name: str, file: str = "", days: int = 2, alternative: bool = True) -> Pair:
         """Return a certificate for `name` (SAN, unless not `alternative`, and CN); a negative `days` is over."""
         base = self._folder / (file or name)
-        pair = Pair(f"{base}.pem", f"{base}.key")
+        pair = self.pair(file or name)
         extensions = _EXTENSIONS + (f"subjectAltName=DNS:{name}\n" if alternative else "")
         Path(f"{base}.ext").write_text(extensions)
         self._openssl("req", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", pair.key, "-out", f"{base}.csr")

@@ -95,26 +95,41 @@ def parse(record: Record) -> bool:
         if not (type(said[0]) is type(said[1]) is str):
             return False
         known = _learn(said)
+    record.body = record.fields["event.original"] = message
     record.shared, record.host, numbered, members, figures = known
-    fields = record.fields
-    record.body = fields["event.original"] = message
     if len(outer) != members:
         _add_rare(record, outer)
-    created, day = _utc_and_day(host_time)
-    if created is not None:
-        record.host_time = host_time
-        fields["event.created"] = created
-        number = _number(sequence)
-        if number and numbered:
-            record.day = day
-            record.series, record.sequence = said[0], number
-            if figures:
-                _figures.read(record, figures)
-            return True
+    if not (_stamp(record, host_time, sequence) and numbered):
+        _undo(record)
+        return True
+    record.series = said[0]
+    if figures:
+        _figures.read(record, figures)
+    return True
+
+
+def _stamp(record: Record, host_time: str, sequence: str) -> bool:
+    """Set time, day and number; False when one of them is not right. Nearly all records share their second."""
+    digits, second = host_time[20:26], ""
+    if len(host_time) == 32 and host_time[19] == "." and digits.isdecimal() and digits.isascii():
+        second, record.day = _second(host_time[:19], host_time[26:])
+    created = f"{second}.{digits}Z" if second else times.utc(host_time)
+    if created is None:
+        return False
+    if not second:
+        record.day = times.day(created)
+    record.host_time = host_time
+    record.fields["event.created"] = created
+    record.sequence = _number(sequence)
+    return record.sequence > 0
+
+
+def _undo(record: Record) -> None:
+    """Leave a record without an identity, as its stamp is not valid: the intake gives it one of the shipper's."""
+    record.day, record.sequence = "", 0
     record.unshare()
     record.fields.pop("shipper.series", None)
     record.tag("host_stamp_invalid")
-    return True
 
 
 def _learn(said: _Said) -> _Known:
@@ -187,17 +202,6 @@ def _is_base64(text: object) -> bool:
     except (binascii.Error, ValueError):  # ValueError: not ASCII
         return False
     return True
-
-
-def _utc_and_day(host_time: str) -> tuple[str | None, str]:
-    """Return a host time in UTC and its day; None when it is no time. Nearly all share their second with others."""
-    digits = host_time[20:26]
-    if len(host_time) == 32 and host_time[19] == "." and digits.isdecimal() and digits.isascii():
-        second, day = _second(host_time[:19], host_time[26:])
-        if second:
-            return f"{second}.{digits}Z", day
-    created = times.utc(host_time)
-    return created, "" if created is None else times.day(created)
 
 
 @lru_cache(maxsize=1024)

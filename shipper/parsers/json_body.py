@@ -20,7 +20,10 @@ _DIGITS_OF_64_BITS: Final = 18
 def parse(record: Record) -> bool:
     """Read the whole of `body` as one JSON object, or leave it alone."""
     text = record.body
-    if text[:1] != "{":
+    first = text[:1]
+    if first != "{":
+        if first != "@" and not first.isspace():  # most texts
+            return False
         text = _after_cookie(text)
         if text[:1] != "{":
             return False

@@ -308,3 +308,23 @@ def test_a_report_is_figures_only_by_its_input() -> None:
     assert parsed(stamped(text)).report is None
     assert parsed(stamped(text, input="report", sequence="0")).report is None
     assert parsed(stamped(text, input="impstats")).report is None
+
+
+@pytest.mark.parametrize(
+    ("host_time", "created"),
+    [
+        ("2026-11-22T23:48:34.123456+11:00", "2026-11-22T12:48:34.123456Z"),
+        ("2026-11-23T00:30:00.000001+01:00", "2026-11-22T23:30:00.000001Z"),
+        ("2026-11-22T12:48:34.123456789012Z", "2026-11-22T12:48:34.123456789Z"),
+        ("2026-11-22T12:48:34.12345678901Z", "2026-11-22T12:48:34.123456789Z"),
+        ("2026-11-22T12:48:34Z", "2026-11-22T12:48:34Z"),
+        ("2026-11-22T23:48:60.123456+11:00", "2026-11-22T12:48:59.123456Z"),
+        ("2026-11-22T12:48:34.123456.1234Z", None),
+        ("2026-11-22T12:48:34.12345६+11:00", None),
+        ("2026-11-22T25:48:34.123456+11:00", None),
+    ],
+)
+def test_a_host_time_names_the_day(host_time: str, created: str | None) -> None:
+    record = parsed(stamped("hello", host_time=host_time))
+    assert record.fields.get("event.created") == created
+    assert record.day == ("2026.11.22" if created else "")

@@ -97,8 +97,9 @@ def _visible(line: str) -> str:
 def _lines(state: dict[str, Any]) -> list[str]:
     lines = [
         f"{state['host']}  {state['socket']}, held by {state['held_by']} since {state['started_at']}",
-        f"  received {state['received']:,}, forwarded {state['forwarded']:,}, dropped {state['dropped']:,}; "
-        f"waiting {state['backlog_records']:,} in memory, {state['queue_bytes']:,} of "
+        f"  since the reader's start: received {state['received']:,}, forwarded {state['forwarded']:,}, "
+        f"dropped {state['dropped']:,}",
+        f"  waiting: {state['backlog_records']:,} in memory, {state['queue_bytes']:,} of "
         f"{state['queue_limit_bytes']:,} bytes on disk",
         f"  writers known {state['resolved']:,}, unknown {state['unresolved']:,}",
     ]

@@ -18,7 +18,7 @@ from shipper.host.settings import Settings
 from shipper.host.sockets import try_lock
 
 _CHECK_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 20.0
+_STOP_SECONDS: Final = 28.0
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 #: A process that lived longer than this has its next pause from the beginning.

@@ -106,9 +106,10 @@ def handed_over() -> dict[str, socket.socket]:
         return {}
     found = {}
     for descriptor in range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(count)):
-        os.set_inheritable(descriptor, False)
-        given = socket.socket(fileno=descriptor)
-        found[str(given.getsockname())] = given
+        with contextlib.suppress(OSError):  # something else than a socket is not for us
+            os.set_inheritable(descriptor, False)
+            given = socket.socket(fileno=descriptor)
+            found[str(given.getsockname())] = given
     return found
 
 

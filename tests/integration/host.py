@@ -90,7 +90,7 @@ class Host:
         """The pid of the reader."""
         return int(self.status()["reader"]["pid"])
 
-    def stop(self, seconds: float = 40) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """SIGTERM: all in order. Its exit code."""
         return self.running.stop(seconds)
 

@@ -262,8 +262,7 @@ async def test_what_a_killed_holder_leaves_ends_before_the_next_begins(rsyslogd:
         host.running.wait()
         host.process = Process(host.argv, log=host.log)
         await asyncio.to_thread(host.process.wait_until, lambda: _answers(host), 30, "the next one answers")
-        while host.rsyslogd() == 0:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, host.rsyslogd, 60, "rsyslogd is started")
         assert not old.is_running() or old.status() == psutil.STATUS_ZOMBIE, "two would spoil each other's queues"
         async with RelpReceiver(port) as receiver:
             host.write(b"<14>after")
@@ -298,7 +297,12 @@ async def test_a_second_holder_is_refused(rsyslogd: str, run_dir: Path, receiver
 
 async def test_the_socket_is_taken_over_from_systemd(rsyslogd: str, run_dir: Path, receiver: RelpReceiver) -> None:
     host = Host(rsyslogd, run_dir, receiver.port)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as held:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as held,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as system,
+    ):
+        system.bind(str(run_dir / "notify"))
+        system.settimeout(20)
         held.bind(str(host.socket))
         inode = host.socket.stat().st_ino
         with host.writer() as writer:
@@ -306,14 +310,26 @@ async def test_the_socket_is_taken_over_from_systemd(rsyslogd: str, run_dir: Pat
             # As systemd does: the descriptor is 3, and LISTEN_PID the pid of the program after exec.
             shell = 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
             argv = ["/bin/sh", "-c", shell, str(held.fileno()), *host.argv]
-            host.process = Process(argv, log=host.log, pass_fds=[held.fileno()])
+            env = {"NOTIFY_SOCKET": str(run_dir / "notify")}
+            host.process = Process(argv, log=host.log, env=env, pass_fds=[held.fileno()])
             host.process.wait_until(host.ready, 60, "the host is ready")
+            assert system.recv(100) == b"READY=1"
+            await asyncio.to_thread(_hear, system, b"WATCHDOG=1", 20)  # all that has come, and some that comes
             assert host.status()["held_by"] == "systemd"
             writer.send(b"<14>while it runs")
-            assert await asyncio.to_thread(host.stop) == 0
+            code, _ = await asyncio.gather(
+                asyncio.to_thread(host.stop), asyncio.to_thread(_hear, system, b"STOPPING=1", 1)
+            )
+            assert code == 0
             assert host.socket.stat().st_ino == inode
             writer.send(b"<14>after it ran")  # kept by the kernel for the next one
         await receiver.wait_for(lambda: len(records(receiver)) == 2)
+
+
+def _hear(system: socket.socket, state: bytes, times: int) -> None:
+    """Read what a service tells systemd until it has said this so many times."""
+    while times:
+        times -= system.recv(100) == state
 
 
 async def test_a_new_program_takes_its_place_and_nobody_notices(

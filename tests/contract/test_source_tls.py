@@ -114,6 +114,8 @@ class Peer:
                 assert self.tls.read(1) == b""
             except ssl.SSLWantReadError:
                 await self._hear()
+            except ssl.SSLZeroReturnError:  # the same, for one who said so before
+                break
             else:
                 break
         assert await self.reader.read() == b""

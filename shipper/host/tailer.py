@@ -32,8 +32,8 @@ _SEARCH_SHARE: Final = 20
 #: Seconds for which a file counts as active.
 _ACTIVE_SECONDS: Final = 10.0
 _TURN_BYTES: Final = 256 * 1024
-#: Files open at once, if the system allows twice as many.
-_MOST_OPEN: Final = 512
+#: Files open at once, if the system allows twice as many. What is closed and removed right after a last write is lost.
+_MOST_OPEN: Final = 4096
 #: Seconds until a datagram that was not taken is sent again.
 _AGAIN_SECONDS: Final = 0.2
 
@@ -106,7 +106,7 @@ class Tailer:
         self._catalogue = Catalogue(settings.sandboxes, settings.files, self._checkpoints, self._follow)
         self._resting: deque[Followed] = deque()
         self._open: OrderedDict[Reading, None] = OrderedDict()
-        self._most_open = min(_MOST_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._most_open = min(_MOST_OPEN, _open_limit() // 2)
         self._next_search = self._next_look = 0.0
         self._catalogue.restore()
         #: Those with something to read or active lately; all others only have their look each second.
@@ -249,3 +249,13 @@ class Tailer:
     def _complain(self, followed: Followed, error: OSError, now: float) -> None:
         if not isinstance(error, FileNotFoundError):
             self._complaints.say(f"cannot read {shown(followed.origin.path)}: {error.strerror}", now)
+
+
+def _open_limit() -> int:
+    """Return how many files this process may open, after raising that to what we want."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _MOST_OPEN if hard == resource.RLIM_INFINITY else min(2 * _MOST_OPEN, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return 2 * _MOST_OPEN if soft == resource.RLIM_INFINITY else soft

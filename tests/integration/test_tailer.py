@@ -109,8 +109,8 @@ def test_fifty_tasks_and_five_kills(run_dir: Path) -> None:
             for name in names
         ]
         for kill in range(_KILLS):
-            reached = receiver.received
-            wait_until(lambda reached=reached: receiver.received > reached + 3000)  # type: ignore[misc]
+            reached = len(receiver.by_id)
+            wait_until(lambda reached=reached: len(receiver.by_id) > reached + 3000)  # type: ignore[misc]
             tail.kill()
             if kill % 2:
                 time.sleep(0.3)  # a holder's pause before it starts the next
@@ -193,7 +193,7 @@ def test_rate(run_dir: Path) -> None:
         wait_until(lambda: (tail.work / "tailer.json").exists())
         process = tail.process
         assert process is not None
-        wait_until(lambda: _quiet(process.pid), 60)
+        wait_until(lambda: _quiet(process.pid))
         said = tail.stop()
     assert said["lines"] == lines
     rate = lines / said["cpu_seconds"]
@@ -202,10 +202,15 @@ def test_rate(run_dir: Path) -> None:
 
 
 def _quiet(pid: int) -> bool:
-    process = psutil.Process(pid)
-    before = sum(process.cpu_times()[:2])
-    time.sleep(0.5)
-    return sum(process.cpu_times()[:2]) - before < 0.1
+    return _share(pid, 1) < 0.07
+
+
+def _share(pid: int, seconds: float) -> float:
+    """Measure how much of a core a process takes."""
+    times = psutil.Process(pid).cpu_times
+    began, before = time.monotonic(), sum(times()[:2])
+    time.sleep(seconds)
+    return (sum(times()[:2]) - before) / (time.monotonic() - began)
 
 
 def test_cost_of_two_thousand_idle_sandboxes(run_dir: Path) -> None:
@@ -218,13 +223,10 @@ def test_cost_of_two_thousand_idle_sandboxes(run_dir: Path) -> None:
         process = tail.process
         assert process is not None
         wait_until(lambda: (tail.work / "tailer.json").exists() and _quiet(process.pid), 60)
-        measured = psutil.Process(process.pid)
-        began, before = time.monotonic(), sum(measured.cpu_times()[:2])
-        time.sleep(10)
-        share = (sum(measured.cpu_times()[:2]) - before) / (time.monotonic() - began)
-        resident = measured.memory_info().rss / 2**20
+        share = _share(process.pid, 10)
+        resident = psutil.Process(process.pid).memory_info().rss / 2**20
         said = tail.stop()
     print(f"{share:.1%} of a core, {resident:.1f} MiB")
     assert said["lines"] == 2000
-    assert share < 0.15
+    assert share < 0.1
     shutil.rmtree(tail.sandboxes)

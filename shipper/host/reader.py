@@ -4,6 +4,7 @@ It runs as a child of the holder, never waits for anything but the sockets, and 
 socket is read, what waits is sent, and the last report closes its series.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -43,6 +44,7 @@ READ_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 5.0
 #: How often it is looked whether rsyslogd has read all, at the end.
 _LOOK_SECONDS: Final = 0.005
+_NICE: Final = -10
 _EVENTS_READ: Final = 65_536
 
 
@@ -157,8 +159,8 @@ class Reader:
                     os.close(pidfd)
             try:
                 self._take(data, pid, origin, truncated)
-            except OSError:
-                raise  # the relay's: not the record's fault
+            except ConnectionRefusedError:
+                raise  # the relay is gone: not the record's fault
             except Exception as error:  # noqa: BLE001  a fence: no record may end the reader, or it would each time it comes
                 self._count_bug(error)
         return False
@@ -283,6 +285,8 @@ class Reader:
 
 def run(inherited: Inherited) -> int:
     """Be the reader until SIGTERM; return the exit code of this process."""
+    with contextlib.suppress(PermissionError):  # writers wait for us on a busy machine; it takes CAP_SYS_NICE
+        os.nice(_NICE)
     try:
         Reader(inherited).run()
     except ConnectionRefusedError:

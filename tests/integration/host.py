@@ -94,6 +94,11 @@ class Host:
         """SIGTERM: all in order. Its exit code."""
         return self.running.stop(seconds)
 
+    def restart(self) -> None:
+        """Stop all in order and start it with new series."""
+        self.stop()
+        self.start()
+
     def kill9(self) -> int:
         """SIGKILL to all of it: rsyslogd is in a process group of its own."""
         self.running.signal(signal.SIGSTOP)  # else it would start another rsyslogd

@@ -168,7 +168,7 @@ async def test_a_killed_reader_is_reported_with_its_last_numbers(
         await receiver.wait_for(lambda: sum(report["clean"] is False for report in reports(receiver)) == 2)
         killed = [report for report in reports(receiver) if not report["clean"]]
         assert all(report["ended"] for report in killed)
-        assert killed[0]["start"] == first
+        assert first in {report["start"] for report in killed}
         known = {name: last for report in killed for name, (last, _) in lasts(report).items()}
         known |= {series["name"]: series["last"] for series in state["series"].values()}
         assert sum(known.values()) >= 4001 - 2  # a datagram that was read and not numbered yet is in no series
@@ -305,6 +305,14 @@ async def test_a_second_holder_is_refused(rsyslogd: str, run_dir: Path, receiver
         await receiver.wait_for(lambda: len(records(receiver)) == 1)
 
 
+_HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 async def test_the_socket_is_taken_over_from_systemd(rsyslogd: str, run_dir: Path, receiver: RelpReceiver) -> None:
     host = Host(rsyslogd, run_dir, receiver.port)
     with (
@@ -318,8 +326,7 @@ async def test_the_socket_is_taken_over_from_systemd(rsyslogd: str, run_dir: Pat
         with host.writer() as writer:
             writer.send(b"<14>before it ran")
             # As systemd does: the descriptor is 3, and LISTEN_PID the pid of the program after exec.
-            shell = 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
-            argv = ["/bin/sh", "-c", shell, str(held.fileno()), *host.argv]
+            argv = [sys.executable, "-c", _HAND_OVER, str(held.fileno()), *host.argv]
             env = {"NOTIFY_SOCKET": str(run_dir / "notify")}
             host.process = Process(argv, log=host.log, env=env, pass_fds=[held.fileno()])
             host.process.wait_until(host.ready, 60, "the host is ready")

@@ -26,6 +26,8 @@ _LONGEST_ANSWER: Final = 4096
 _OFFERS: Final = b"relp_version=0\nrelp_software=shipper-doctor\ncommands=syslog"
 _OPEN: Final = b"1 open %d %b\n" % (len(_OFFERS), _OFFERS)
 _CLOSE: Final = b"2 close 0\n"
+#: How an answer to it begins.
+_ANSWER: Final = b"1 rsp "
 _EXPIRES_SOON: Final = 30 * 86_400
 
 
@@ -132,18 +134,20 @@ def _opened(session: socket.socket, seconds: float) -> str:
     try:
         session.settimeout(seconds)
         session.sendall(_OPEN)
-        while b"200 OK" not in answer:
+        while len(answer) < len(_ANSWER) or not answer.endswith(b"\n"):
             session.settimeout(max(0.01, deadline - time.monotonic()))
             more = session.recv(_LONGEST_ANSWER)
             answer += more
-            if not more or len(answer) > _LONGEST_ANSWER or time.monotonic() > deadline:
-                return f"the answer is {answer[:40]!r}" if answer else "it is closed at once"
+            if not answer.startswith(_ANSWER[: len(answer)]) or len(answer) > _LONGEST_ANSWER:
+                return f"the answer is {answer[:40]!r}"
+            if not more:
+                return "it is closed at once"
         session.sendall(_CLOSE)
     except TimeoutError:
         return f"no answer in {seconds:g} s"
     except OSError as error:
         return _said(error)
-    return "" if answer.startswith(b"1 rsp ") else f"the answer is {answer[:40]!r}"
+    return "" if b" 200 OK" in answer else f"the answer is {answer[:40]!r}"
 
 
 def _refusing(target: Target) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shipper.cli import doctor as command
-from shipper.doctor import certificates, containers, examine, findings, hearing, ledger, limits, reach
+from shipper.doctor import certificates, containers, docker, examine, findings, hearing, ledger, limits, reach
 from shipper.doctor.examination import Examination
 from shipper.doctor.findings import Finding, Verdict
 from shipper.errors import ConfigError
@@ -269,3 +269,36 @@ def test_a_folder_where_the_socket_should_be(examination: Examination) -> None:
     Path(examination.settings.socket).mkdir()
     found = next(one for one in examine.examine(examination) if one.name == "socket")
     assert "as Docker makes when it mounts a missing socket" in found.found
+
+
+@pytest.mark.parametrize(
+    ("driver", "sandboxes", "piece", "address", "verdict"),
+    [
+        ("json-file", "", False, "", "ok"),
+        ("json-file", "/var/lib/mesos", False, "", "ok"),
+        ("syslog", "", True, "unixgram:///run/shipper/log", "ok"),
+        ("json-file", "", True, "", "warning"),
+        ("syslog", "", True, "udp://10.0.0.1:514", "warning"),
+        ("syslog", "/var/lib/mesos", False, "unixgram:///run/shipper/log", "failed"),
+        ("syslog", "/var/lib/mesos", False, "", "failed"),
+        ("syslog", "/var/lib/mesos", False, "udp://10.0.0.1:514", "ok"),
+    ],
+)
+def test_output_of_containers_is_read_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    driver: str,
+    sandboxes: str,
+    piece: bool,
+    address: str,
+    verdict: str,
+) -> None:
+    daemon = tmp_path / "daemon.json"
+    daemon.write_text(json.dumps({"log-opts": {"syslog-address": address}} if address else {}))
+    monkeypatch.setattr(docker, "_DAEMON_JSON", str(daemon))
+    (tmp_path / "docker").mkdir()
+    if piece:
+        (tmp_path / "docker/daemon.json").touch()
+    settings = Settings(sandboxes=sandboxes)
+    here = Examination(tmp_path / "host.json", settings, "", dict, "")
+    assert docker._judge(here, driver).verdict == verdict

@@ -1,10 +1,11 @@
 """`shipper doctor host`: what is wrong with logging on this host, and what to do."""
 
 import argparse
+import io
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,12 +56,16 @@ def _host(options: argparse.Namespace) -> int:
     from shipper.doctor.examine import examine
     from shipper.doctor.findings import exit_code
 
-    findings = []
-    progress = sys.stdout.isatty() and not options.json
-    for finding in _with_progress(examine(_examination(options), with_canary=not options.no_canary), progress):
-        findings.append(finding)
-        for line in [_json(finding)] if options.json else _lines(finding, colour=_colours()):
-            print(line, flush=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show every character
+    findings: list[Finding] = []
+    try:
+        for finding in _with_progress(examine(_examination(options), with_canary=not options.no_canary), options):
+            findings.append(finding)
+            for line in [_json(finding)] if options.json else _lines(finding, colour=_colours()):
+                print(line, flush=True)
+    except BrokenPipeError:  # `| head`: nobody reads the rest, and Python must not complain at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return exit_code(findings)
 
 
@@ -82,8 +87,9 @@ def _examination(options: argparse.Namespace) -> "Examination":
     )
 
 
-def _with_progress(findings: Iterable["Finding"], shown: bool) -> Iterable["Finding"]:
+def _with_progress(findings: Iterable["Finding"], options: argparse.Namespace) -> Iterator["Finding"]:
     """Say on a terminal that more is to come, in a line that the next finding takes the place of."""
+    shown = sys.stdout.isatty() and not options.json
     waiting = "… looking\r"
     if shown:
         print(waiting, end="", flush=True)

@@ -84,5 +84,7 @@ class _Running:
             self._found.extend(self._check(self._examination))
         except PermissionError as error:
             self._found.append(skipped(self._name, f"{error.filename or 'this'} may not be looked at; run as root"))
+        except ShipperError as error:
+            self._found.append(failed(self._name, str(error), "it answered a moment ago: `journalctl -u shipper-host`"))
         except Exception as error:  # noqa: BLE001  the other checks are made whatever happens to this one
             self._found.append(failed(self._name, f"the check ended with {error!r}", "this is a bug: report it"))

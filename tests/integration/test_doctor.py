@@ -8,13 +8,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shipper.doctor import configuration, container_socket, deaf, queue, reach
 from shipper.doctor import docker as docker_check
+from shipper.doctor.containers import Container as Found
 from shipper.doctor.containers import deaf_after_restart, deaf_containers
 from shipper.doctor.examination import Examination
 from shipper.doctor.findings import Finding
@@ -55,7 +57,10 @@ def test_containers_that_are_deaf_are_named(docker: Docker, run_dir: Path, monke
     link = f"ln -s {path} /dev/log && exec sleep 60"
     here = Examination(run_dir / "host.json", settings.Settings(socket=str(path)), "", dict, "")
     with contextlib.ExitStack() as stack:
-        run = lambda *command, **how: stack.enter_context(docker.run(*command, **how))  # noqa: E731
+
+        def run(*command: str, **how: Any) -> Container:
+            return stack.enter_context(docker.run(*command, **how))
+
         first = bind(path)
         deaf_one = run("sleep", "60", name="deaf-one", env=env, options=["-v", f"{path}:/dev/log"])
         follows = run("sh", "-c", link, options=["-v", f"{run_dir}:{run_dir}"])
@@ -88,7 +93,7 @@ def test_containers_that_are_deaf_are_named(docker: Docker, run_dir: Path, monke
         assert deaf_one.id not in _of(deaf_containers(str(path)), ours)
 
 
-def _of(found: list[deaf.Container], ours: tuple[Container, ...]) -> set[str]:
+def _of(found: Iterable[Found], ours: tuple[Container, ...]) -> set[str]:
     """Their ids, without those of other daemons that may run on this machine."""
     return {each.id for each in found} & {each.id for each in ours}
 

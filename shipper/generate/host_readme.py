@@ -205,13 +205,25 @@ for name in shipper.example web-3.example; do
 done
 ```
 
-Copy `ca.crt` to each host as `@tls_ca@`, and its own `.crt` and `.key` as
-`@tls_cert@` and `@tls_key@` (mode 0600). Then write these files again:
+Keep `ca.key` on that machine. On each host `ca.crt` becomes `@tls_ca@`, and its own
+`.crt` and `.key` become `@tls_cert@` and `@tls_key@` (mode 0600).
+The shippers get `ca.crt` and theirs:
+
+```yaml
+sources:
+  - type: relp
+    host: "::"
+    tls: {certificate: shipper.example.crt, key: shipper.example.key, client_ca: ca.crt}
+```
+
+Then write these files again:
 
 ```sh
 shipper generate rsyslog --tls openssl --tls-peer shipper.example
 ```
 
 Use `--tls gnutls` where rsyslog was built without OpenSSL. A shipper whose certificate has another name than
-`--tls-peer` gets nothing: records wait on the host, and `shipper host status` says why.
+`--tls-peer` gets nothing: records wait on the host, and rsyslogd says "DISABLING action" and does not try again. Set
+the name right, then `systemctl reload shipper-host`: they go out. A host's renewed certificate is read with its next
+connection, a shipper's with the next of any host; connections that are open stay.
 """  # noqa: E501 rows of a table

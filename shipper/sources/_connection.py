@@ -203,10 +203,10 @@ class Connection(asyncio.Protocol):
         return (self._receive(plain) if plain else None) or self._tunnel.error
 
     def _why_gone(self) -> tuple[str, str]:
-        """Return reason and why for a peer that hung up: nothing, unless that is how a handshake failed."""
-        if self._tunnel is None or self._tunnel.ready or not self._tunnel.begun:
+        """Return reason and why for a peer that hung up: nothing, unless our certificate may be the reason."""
+        if self._tunnel is None or self.started or not self._tunnel.begun:
             return "", ""  # who connects and says nothing is a health check
-        return "tls", "the peer hung up during the handshake: does it take our certificate?"
+        return "tls", "the peer hung up at the handshake: does it take our certificate?"
 
     def _submit(self, payloads: Sequence[bytes], settled: Callable[[], None] | None = None) -> None:
         receipt = self._source.receipt(len(payloads), settled)

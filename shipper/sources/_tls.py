@@ -22,7 +22,7 @@ _HANDSHAKE_RECORD: Final = b"\x16\x03"
 _MEANING: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate",
     "UNSUPPORTED_PROTOCOL": "the peer speaks no TLS of version 1.2 or newer",
-    "NO_SHARED_CIPHER": "the peer has no cipher in common with us",
+    "NO_SHARED_CIPHER": "the peer has no cipher in common with us; has it a certificate?",
     "TLSV1_ALERT_UNKNOWN_CA": "the peer does not know the CA that signed our certificate",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the peer refuses our certificate",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer says that our certificate has expired",

@@ -319,6 +319,17 @@ async def test_who_connects_and_says_nothing_is_a_health_check(ca: Authority) ->
                 await until(lambda: not run.source.connections)
 
 
+@on_both_loops
+async def test_who_hangs_up_right_after_it_is_counted(ca: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    """A peer that checks our name does so when the handshake is done."""
+    async with running(source(relp, ca)) as run:
+        with counted(CLOSED, 1, source="relp", reason="tls"):
+            async with peer(run, client(ca), opened=False):
+                await until(lambda: any(connection._tunnel.ready for connection in run.source.connections))
+            await until(lambda: not run.source.connections)
+        assert caplog.records[0].__dict__["why"].endswith("does it take our certificate?")
+
+
 @pytest.mark.parametrize("how", ["close", "abort"])
 @on_both_loops
 async def test_who_hangs_up_in_the_middle_is_counted(ca: Authority, how: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -329,7 +340,7 @@ async def test_who_hangs_up_in_the_middle_is_counted(ca: Authority, how: str, ca
             await until(lambda: any(connection._tunnel.begun for connection in run.source.connections))
             getattr(writer.transport, how)()
             await until(lambda: not run.source.connections)
-        assert caplog.records[0].__dict__["why"].startswith("the peer hung up during the handshake")
+        assert caplog.records[0].__dict__["why"].startswith("the peer hung up at the handshake")
 
 
 @on_both_loops

@@ -1,15 +1,19 @@
 """TLS as bytes: who is let in, what a refusal says, which files are refused, and what a change of them does."""
 
 import random
+import re
 import ssl
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from shipper.errors import ConfigError
+from shipper.generate import host_readme
+from shipper.generate.rsyslog import read
 from shipper.sources import relp
 from shipper.sources._certificates import Certificates, TlsSettings
 from shipper.sources._tls import Tunnel, begins_tls
@@ -34,8 +38,10 @@ def shipper(ca: Authority) -> Pair:
 class Client:
     """The other end, on OpenSSL as any client is; it trusts `ca`."""
 
-    def __init__(self, ca: Authority, pair: Pair | None = None, newest: ssl.TLSVersion | None = None) -> None:
-        context = ssl.create_default_context(cafile=ca.certificate)
+    def __init__(
+        self, ca: Authority | ssl.SSLContext, pair: Pair | None = None, newest: ssl.TLSVersion | None = None
+    ) -> None:
+        context = ca if isinstance(ca, ssl.SSLContext) else ssl.create_default_context(cafile=ca.certificate)
         if pair is not None:
             context.load_cert_chain(pair.certificate, pair.key)
         if newest is not None:
@@ -285,6 +291,24 @@ def test_changed_files(ca: Authority, shipper: Pair, tmp_path: Path, caplog: pyt
     half.shake(old)
     assert old.ready, "a connection goes on with what it began with"
     assert half.tls.getpeercert(True) == _of(shipper)
+
+
+def test_the_commands_of_the_readme_make_certificates_that_strict_clients_take(tmp_path: Path) -> None:
+    (text,) = host_readme.generate(read({})).values()
+    (block,) = [
+        found for found in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL) if "openssl req -x509" in found
+    ]
+    done = subprocess.run(["sh", "-eu"], input=block, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    (said,) = re.findall(r"    tls: ({.*})", text)
+    names = {key: str(tmp_path / name) for key, name in yaml.safe_load(said).items()}
+    tunnel = Certificates("relp", TlsSettings.model_validate(names)).tunnel()
+    strict = ssl.create_default_context(cafile=names["client_ca"])
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    strict.load_cert_chain(tmp_path / "web-3.example.crt", tmp_path / "web-3.example.key")
+    client = Client(strict)
+    client.shake(tunnel)
+    assert (tunnel.ready, tunnel.error) == (True, None)
 
 
 def _put(pair: Pair, place: Pair) -> None:

@@ -1,5 +1,6 @@
 """Does what is written leave this host: how much waits, for how long, how much was dropped, does it grow?"""
 
+import contextlib
 import os
 import re
 import time
@@ -20,6 +21,9 @@ _OLD_SECONDS: Final = 300.0
 _LEAST_FREE: Final = 64 * 2**20
 #: A file of a queue, as rsyslogd names them: warning.00000001.
 _QUEUE_FILE: Final = re.compile(r".+\.\d{8}")
+#: How many records a queue has, in its file of notes: warning.qi.
+_QUEUE_SIZE: Final = re.compile(rb"\+iQueueSize:\d+:\d+:(\d{1,18}):")
+_LONGEST_NOTE: Final = 2**16
 _TO_SHIPPER: Final = "see the check of the way to the shipper; while no shipper answers, records wait here"
 
 
@@ -41,12 +45,12 @@ def _waiting(examination: Examination, before: Mapping[str, Any], after: Mapping
     backlog, growth = int(after["backlog_records"]), used - int(before["queue_bytes"])
     disk = os.statvfs(folder)
     free = disk.f_bavail * disk.f_frsize
-    age = _oldest(Path(folder))
+    records, age = _on_disk(Path(folder))
     oldest = f", oldest {span(age)}" if age else ""
     grows = f", {size(growth)} more than a second ago" if growth > 0 else ""
     found = (
-        f"{size(used)} of {size(limit)} on disk ({100 * used / limit:.0f} %){grows}{oldest}, "
-        f"{many(backlog, 'record')} in memory, {size(free)} free in {folder}"
+        f"about {many(records, 'record')} on disk{oldest}, {many(backlog, 'record')} in memory; "
+        f"{size(used)} of {size(limit)} taken ({100 * used / limit:.0f} %){grows}, {size(free)} free in {folder}"
     )
     if free < _LEAST_FREE:
         return failed(_NAME, found, f"the disk is full: make room on the file system of {folder}")
@@ -61,19 +65,29 @@ def _waiting(examination: Examination, before: Mapping[str, Any], after: Mapping
     return ok(_NAME, found)
 
 
-def _oldest(folder: Path) -> float:
-    """Return how long ago the oldest file of a queue was last written, in seconds; 0 when none waits.
+def _on_disk(folder: Path) -> tuple[int, float]:
+    """Return how many records wait in files, as last noted there, and how many seconds ago the oldest was written.
 
-    rsyslogd appends to the newest file of a queue and reads the oldest, so an old one that is left is old records.
+    A queue that was emptied keeps its last file until rsyslogd writes the next, so bytes alone say nothing.
     """
+    names = [path.name for path in folder.iterdir()]
+    noted = {name.removesuffix(".qi"): _noted(folder / name) for name in names if name.endswith(".qi")}
     written = []
-    for path in folder.iterdir():
-        if _QUEUE_FILE.fullmatch(path.name):
-            try:
-                written.append(path.stat().st_mtime)
-            except FileNotFoundError:
-                continue  # sent meanwhile
-    return max(0.0, time.time() - min(written)) if written else 0.0
+    for name in names:
+        # rsyslogd appends to the newest file and reads the oldest. Files without a note are left of a kill.
+        if _QUEUE_FILE.fullmatch(name) and noted.get(name.rpartition(".")[0], 1):
+            with contextlib.suppress(FileNotFoundError):  # sent meanwhile
+                written.append((folder / name).stat().st_mtime)
+    return sum(noted.values()), max(0.0, time.time() - min(written)) if written else 0.0
+
+
+def _noted(path: Path) -> int:
+    """Return the records of a queue from the file in which rsyslogd notes it, every 100 records."""
+    try:
+        found = _QUEUE_SIZE.search(path.read_bytes()[:_LONGEST_NOTE])
+    except FileNotFoundError:
+        return 0
+    return int(found[1]) if found else 0
 
 
 def _dropped(before: Mapping[str, Any], after: Mapping[str, Any]) -> Finding:

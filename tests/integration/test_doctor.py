@@ -159,21 +159,48 @@ def test_configuration_that_is_refused_or_not_in_force(rsyslogd: str, run_dir: P
     assert _verdicts(configuration.check(here)) == {"configuration": "failed"}
 
 
-def test_what_waits_is_told_with_its_size(rsyslogd: str, run_dir: Path) -> None:
-    with Host(rsyslogd, run_dir, free_port()) as host:
-        host.write(*(b"<14>shop: record %d of many" % number for number in range(9000)))
-        wait_until(lambda: host.status()["queue_bytes"] > 100_000, 30, "they wait on disk")
-        before, drops = queue.check(examination_of(host))
-        assert (before.verdict, drops.verdict) == ("ok", "ok")
-        assert "iB of 1.9 GiB on disk (0 %)" in before.found
-        assert ", oldest " in before.found
-        here = examination_of(host)
-        full = {**here.state, "queue_limit_bytes": here.state["queue_bytes"]}
-        dropped = {**full, "dropped": 7, "series": {"n": {"name": "n", "dropped": 7}}}
-        here.ask = lambda: dropped
-        waiting, drops = queue.check(here)
-        assert (waiting.verdict, drops.verdict) == ("failed", "failed")
-        assert "dropped 7 records since it was started (7 of n), 7 in the last second" in drops.found
+async def test_what_waits_is_told_with_its_size(rsyslogd: str, run_dir: Path) -> None:
+    async with Host(rsyslogd, run_dir, port := free_port()) as host:
+        lines = [b"<14>shop: record %d of many" % number for number in range(9000)]
+        await asyncio.to_thread(host.write, *lines)
+        await asyncio.to_thread(wait_until, lambda: host.status()["queue_bytes"] > 100_000, 30, "they wait on disk")
+        waiting, drops = await _queue(examination_of(host))
+        assert (waiting.verdict, drops.verdict) == ("ok", "ok")
+        records = int(waiting.found.split()[1].replace(",", ""))
+        assert 1000 < records <= 9000 + 100
+        assert " records on disk, oldest " in waiting.found
+        async with RelpReceiver(port) as receiver:
+            await receiver.wait_for(lambda: sum(b"of many" in one for one in receiver.payloads) >= 9000, 60)
+            async with asyncio.timeout(60):
+                while "about 0 records on disk, 0 records in memory" not in waiting.found:  # noted a moment later
+                    waiting, _ = await _queue(examination_of(host))
+            assert waiting.verdict == "ok"
+
+
+async def _queue(here: Examination) -> list[Finding]:
+    return await asyncio.to_thread(lambda: list(queue.check(here)))
+
+
+def test_a_queue_that_is_full_and_drops(run_dir: Path) -> None:
+    state = {"queue_bytes": 950, "queue_limit_bytes": 1000, "backlog_records": 0, "dropped": 0, "series": {}}
+    dropping = {**state, "dropped": 7, "series": {"n": {"name": "abcn", "dropped": 7}}}
+    here = Examination(
+        run_dir / "host.json", settings.Settings(work_directory=str(run_dir)), "", lambda: dropping, "", state=state
+    )
+    waiting, drops = queue.check(here)
+    assert (waiting.verdict, drops.verdict) == ("failed", "failed")
+    assert "950 B of 1000 B taken (95 %)" in waiting.found
+    assert "dropped 7 records since it was started (7 of abcn), 7 in the last second" in drops.found
+    here.state, old = {**dropping, "queue_bytes": 10}, time.time() - 3600
+    here.ask = lambda: here.state
+    (run_dir / "normal.00000001").touch()
+    os.utime(run_dir / "normal.00000001", (old, old))
+    waiting, drops = queue.check(here)
+    assert (waiting.verdict, drops.verdict) == ("warning", "warning")
+    assert ", oldest 60 min," in waiting.found
+    (run_dir / "normal.qi").write_text("<OPB:1:qqueue:1:\n+iQueueSize:2:1:0:\n>End\n")
+    waiting, _ = queue.check(here)
+    assert waiting.verdict == "ok", "a queue that was emptied keeps its last file"
 
 
 def _verdicts(found: Iterator[Finding]) -> dict[str, str]:

@@ -208,11 +208,11 @@ ruleset(name="heartbeat" queue.type="Direct") {
 }
 @journal@
 # All but what is said again with every try while the shipper is away (it can only arrive when that is over) and for a
-# warning about the low marks, which are meant.
+# warning about low marks, which are meant.
 @journal_first@if not ($msg contains [
   "error opening connection to remote peer",
   "could not connect to remote server",
-  "high water mark is set quite low"
+  "is set quite low"
 ]) then call own
 """
 
@@ -232,11 +232,11 @@ _SEND: Final = r"""    action(
       queue.filename="@queue@"  # makes it disk-assisted
       queue.size="@queue_records@"
       queue.timeoutEnqueue="@wait@"  # ms; 0: full means drop at once, the default holds the reader for 2 s
-      queue.highWatermark="4000"                # above it records go to disk; what is in memory dies with kill -9
-      queue.lowWatermark="1000"                 # marks closer together or lower let records fall asleep on disk, as
+      queue.highWatermark="8000"                # above it records go to disk; what is in memory dies with kill -9
+      queue.lowWatermark="2000"                 # marks closer together or lower let records fall asleep on disk, as
       queue.workerThreads="2"                   # does one worker: it starts no other while it closes its connection
       queue.workerThreadMinimumMessages="1"
-      queue.checkpointInterval="100"
+      queue.checkpointInterval="1000"           # each is a write to disk: with 100 a busy disk was the limit
       queue.dequeueBatchSize="128"
       queue.maxDiskSpace="@bytes@"
       queue.maxFileSize="@file_bytes@"

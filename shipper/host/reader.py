@@ -117,7 +117,12 @@ class Reader:
         waiting = self._relay.waiting > 0
         poll.modify(self._relay_socket, select.EPOLLOUT if waiting else 0)
         self._cells[Cell.HEARTBEAT] += 1
-        patience = min(self._next_tick - time.monotonic(), DOCKER_SECONDS)
+        now = time.monotonic()
+        patience = min(self._next_tick - now, DOCKER_SECONDS)
+        holding = self._relay.worth_waiting(now)
+        if holding:
+            patience = min(patience, relays.WATCH_SECONDS)
+        poll.modify(self._container, 0 if holding else select.EPOLLIN)
         ready = {descriptor for descriptor, _ in poll.poll(max(0.0, patience))}
         if self._container.fileno() in ready:
             self._read_batch()

@@ -15,6 +15,10 @@ _OVERHEAD: Final = 96
 _KERNEL: Final = 1024
 _WANTED_BUFFER: Final = 4 * 2**20
 _SO_SNDBUFFORCE: Final = 32
+#: While rsyslogd takes so many datagrams a second, writers may wait for it; below, nobody does.
+_WORTH_WAITING: Final = 5000
+#: How often that is measured, in seconds: the longest that a writer waits for an rsyslogd that has just gone.
+WATCH_SECONDS: Final = 0.05
 #: The socket is full: tried again when it is writable.
 _FULL: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 
@@ -48,6 +52,9 @@ class Relay:
         self._rest: deque[tuple[str, bytes]] = deque()
         self._bytes = 0
         self.forwarded = 0
+        self._watched_since = 0.0
+        self._watched_from = 0
+        self._quick = False
 
     @property
     def waiting(self) -> int:
@@ -69,6 +76,17 @@ class Relay:
             return
         (self._rest if letter == "n" else self._first).append((letter, datagram))
         self._bytes += size
+
+    def worth_waiting(self, now: float) -> bool:
+        """Whether to read no more for a moment: much waits, and rsyslogd takes it so quickly that nobody is held up.
+
+        `now` is a monotonic time in seconds.
+        """
+        seconds = now - self._watched_since
+        if seconds >= WATCH_SECONDS:
+            self._quick = self.forwarded - self._watched_from >= _WORTH_WAITING * seconds
+            self._watched_since, self._watched_from = now, self.forwarded
+        return self._quick and self._bytes > self._limit // 2
 
     def flush(self) -> bool:
         """Send what waits, as far as rsyslogd takes it; True when nothing waits any more."""

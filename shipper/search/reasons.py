@@ -15,7 +15,7 @@ from shipper.search.reports import HostReports, QueueStart, queue_of
 #: In a queue whose disk part is empty no record is older: rsyslogd waits 90 s for an answer, then sends again.
 IN_FLIGHT_NS: Final = 120 * 1_000_000_000
 #: What one kill of rsyslogd can cost per queue: queue.size + queue.dequeueBatchSize + windowSize as generated.
-MOST_AT_RISK: Final = 10_000 + 128 + 512
+MOST_AT_RISK: Final = 20_000 + 128 + 512
 #: A queue writes files of so many bytes: with less free its disk is full.
 DISK_FULL_BYTES: Final = 16 * 2**20
 _SENTENCES: Final = {

@@ -71,11 +71,16 @@ def wait_settled(shipper: ShipperProcess, total: int, seconds: float = 120) -> T
 
 
 def messages_in_sqlite(folder: Path) -> list[str]:
-    """Every stored message, read from the files themselves."""
-    found: list[str] = []
+    """Every stored message but rsyslogd's own."""
+    return [one["message"] for one in documents_in_sqlite(folder) if one["shipper.input"] != "rsyslogd"]
+
+
+def documents_in_sqlite(folder: Path) -> list[dict[str, Any]]:
+    """Every stored document, read from the files themselves."""
+    found: list[dict[str, Any]] = []
     for path in sorted(folder.rglob("records-*.db")):
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            found += [orjson.loads(row[0])["message"] for row in database.execute("SELECT document FROM records")]
+            found += [orjson.loads(row[0]) for row in database.execute("SELECT document FROM records")]
     return found
 
 

@@ -136,3 +136,22 @@ def test_giving_up_counts_all_that_waited(
     relay.give_up()
     assert (relay.waiting, relay.waiting_bytes, numbers.cells[Cell.N_DROPPED]) == (0, 0, waiting)
     assert len(read(rsyslogd_end)) == 1000 - waiting
+
+
+def test_writers_wait_only_for_an_rsyslogd_that_is_quick(
+    connected: socket.socket, rsyslogd_end: socket.socket, numbers: Shared
+) -> None:
+    relay = Relay(connected, 200_000, numbers)
+    while relay.waiting < 600:  # more than half of what may wait
+        relay.send("n", b"<14>" + b"x" * 100)
+    assert not relay.worth_waiting(10.0)  # nothing is known of it yet
+    for _ in range(50):  # 550 in 50 ms
+        relay.flush()
+        read(rsyslogd_end)
+    while relay.waiting < 600:
+        relay.send("n", b"<14>" + b"x" * 100)
+    assert relay.worth_waiting(10.05)
+    assert relay.worth_waiting(10.06)
+    assert not relay.worth_waiting(10.11)  # it has taken nothing meanwhile
+    drain(relay, rsyslogd_end)
+    assert not relay.worth_waiting(10.12)  # and nothing waits

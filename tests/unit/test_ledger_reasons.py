@@ -103,7 +103,7 @@ CASES: dict[str, tuple[list[Hole], list[Report], dict[Kind, int]]] = {
         [hole(5, 9)], [reader_report(events=killed(at=KILL + 302 * SECOND))], {UNEXPLAINED: 5},
     ),
     "a kill cannot lose all that": (
-        [hole(1, 20_000)], [reader_report(events=killed())], {LOST: MOST_AT_RISK, UNEXPLAINED: 20_000 - MOST_AT_RISK},
+        [hole(1, 30_000)], [reader_report(events=killed())], {LOST: MOST_AT_RISK, UNEXPLAINED: 30_000 - MOST_AT_RISK},
     ),
     "the disk is full": (
         [hole(5, 9, since=NOW - 200 * SECOND, until=NOW - 150 * SECOND), hole(15, 19, until=NOW)],

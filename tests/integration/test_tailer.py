@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,12 +102,12 @@ def test_fifty_tasks_and_five_kills(run_dir: Path) -> None:
     tail = Tail(run_dir, str(run_dir / "relay"))
     names = [f"shop_{number}.7f0c" for number in range(_TASKS)]
     go = run_dir / "go"
-    program = ROOT / "tests/integration/task_process.py"
-    with Receiver(str(run_dir / "relay")) as receiver, tail.running():
-        tasks = [
-            subprocess.Popen([sys.executable, "-I", program, tail.sandboxes, name, run_dir / name, go])
-            for name in names
-        ]
+    command = [sys.executable, "-I", ROOT / "tests/integration/task_process.py", tail.sandboxes]
+    with (
+        Receiver(str(run_dir / "relay")) as receiver,
+        tail.running(),
+        _started([[*command, name, run_dir / name, go] for name in names]) as tasks,
+    ):
         for kill in range(_KILLS):
             reached = len(receiver.by_id)
             wait_until(lambda reached=reached: len(receiver.by_id) > reached + 3000)  # type: ignore[misc]
@@ -134,6 +134,17 @@ def test_fifty_tasks_and_five_kills(run_dir: Path) -> None:
         last[series] = max(last.get(series, 0), sequence)
     assert sum(last.values()) == len(receiver.by_id), "numbers have no hole"
     print(f"{len(expected)} lines, {len(last)} generations, {receiver.received - len(expected)} sent again; {said}")
+
+
+@contextmanager
+def _started(commands: Sequence[Sequence[str | Path]]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes = [subprocess.Popen(command) for command in commands]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def _written(folder: Path, tasks: list[str]) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ class _NoRedirects(HTTPRedirectHandler):
 
 
 def ask(url: str, path: str, parameters: dict[str, str], seconds: float) -> Answer:
-    """Return the answer to a question; StoreBusy or ConfigError says in one line why there is none."""
+    """Return the answer to a question; ConfigError: nobody answers there, StoreBusy: not now; both in one line."""
     base = url.rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise ConfigError(f"not a URL: {base} (it begins with http:// or https://)")
@@ -47,9 +47,9 @@ def ask(url: str, path: str, parameters: dict[str, str], seconds: float) -> Answ
     except (URLError, HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         said = "no answer in time" if isinstance(reason, TimeoutError) else getattr(reason, "strerror", "") or reason
-        raise StoreBusy(f"{base} cannot be reached from here ({said})") from None
+        raise ConfigError(f"{base} cannot be reached from here ({said})") from None
     if not isinstance(body, dict):
-        raise StoreBusy(f"what answers at {base} is not shipper")
+        raise ConfigError(f"what answers at {base} is not shipper")
     return Answer(body, _ahead(date, began, ended))
 
 

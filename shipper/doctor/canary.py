@@ -19,7 +19,7 @@ from shipper.doctor import api
 from shipper.doctor.examination import Examination
 from shipper.doctor.findings import Finding, failed, ok, skipped, span
 from shipper.doctor.hearing import Hearing, connected, identity
-from shipper.errors import ShipperError
+from shipper.errors import ConfigError, ShipperError, StoreBusy
 
 #: How long a record may take until it is found, in seconds.
 SECONDS: Final = 15.0
@@ -105,12 +105,16 @@ def _follow(examination: Examination, written: _Written, deadline: float) -> Fin
     refusal = ""
     while time.monotonic() < deadline:
         try:
-            if (record := _find(examination, written, deadline)) is not None:
-                return _arrived(written, record)
-        except ShipperError as error:
+            record = _find(examination, written, deadline)
+        except StoreBusy as error:  # may answer the next time
             refusal = str(error)
-            if examination.pid("rsyslogd"):
-                break
+        except ConfigError as error:
+            refusal = str(error)
+            break
+        else:
+            if record is not None:
+                return _arrived(written, record)
+            refusal = ""
         time.sleep(_ASK_SECONDS)
     return _stopped(examination, written, read, refusal)
 

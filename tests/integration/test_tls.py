@@ -1,6 +1,7 @@
 """RELP over TLS with a real rsyslogd and both of its libraries, directly and through HAProxy."""
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tests.e2e.delivery import burst, messages_in_sqlite, numbers, tally, wait_settled
 from tests.integration.haproxy import HAProxy
 from tests.integration.host import Host
-from tests.servers.process import accepts, free_port, wait_until
+from tests.servers.process import Process, accepts, free_port, wait_until
 from tests.shipper_process import ShipperProcess
 from tests.tls import Authority, Pair
 
@@ -163,6 +164,26 @@ def test_a_shipper_with_another_name_gets_nothing(world: World, library: str) ->
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+def test_only_one_side_speaks_tls(world: World, library: str) -> None:
+    """Each is told so in one line, and the records go out when both sides agree."""
+    with world.host(library) as host:
+        with world.plain() as shipper:
+            burst(host, 1, 100)
+            wait_until(lambda: refusals(shipper), what="the shipper says so")
+            assert "the peer speaks TLS, this source does not" in refusals(shipper)[0]
+            wait_until(lambda: "could not connect to remote server" in host.log.read_text(), what="the host says so")
+        with world.shipper() as shipper:
+            assert wait_settled(shipper, 100).stored == 100
+    with world.shipper() as shipper:
+        with world.host("") as host:
+            burst(host, 101, 200)
+            wait_until(lambda: refusals(shipper), what="the shipper says so")
+            assert "the peer does not speak TLS, this source does" in refusals(shipper)[0]
+            assert tally(shipper).stored == 100
+            host.kill9()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_certificates_are_renewed_while_hosts_are_connected(world: World, library: str) -> None:
     own = Pair(str(world.directory / "own.pem"), str(world.directory / "own.key"))
     put(world.ca.sign("shipper.example"), own)
@@ -178,8 +199,21 @@ def test_certificates_are_renewed_while_hosts_are_connected(world: World, librar
         wait_until(lambda: "the old ones stay" in shipper.log.read_text(), what="it is refused")
         burst(host, 501, 1000)
         wait_settled(shipper, 1000)
-        assert open_connections(shipper) == connections, "nobody had to connect again"
+        assert connections <= open_connections(shipper), "nobody had to connect again"
+        assert refusals(shipper) == []
+        assert shipper.process.stop(60) == 0, "a stop waits for no peer"
     assert world.stored() == list(range(1, 1001))
+
+
+def test_files_that_cannot_be_used_are_named_at_the_start(world: World) -> None:
+    shipper = world.shipper(Pair(world.ca.certificate, str(world.directory / "missing.key")))
+    argv = [sys.executable, "-m", "shipper", "run", "--config", str(shipper.config)]
+    process = Process(argv, log=shipper.log)
+    assert process.wait(60) == 2
+    missing = world.directory / "missing.key"
+    assert (
+        shipper.log.read_text() == f"error: sources[relp]: tls.key: cannot read {missing}: No such file or directory\n"
+    )
 
 
 def open_connections(shipper: ShipperProcess) -> set[tuple[Any, ...]]:

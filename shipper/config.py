@@ -134,7 +134,7 @@ class Config(Settings):
 def load(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
     """Read the configuration from a file (none: defaults) and the environment; ConfigError says what is wrong where."""
     environment = os.environ if environment is None else environment
-    document = _read(Path(path)) if path else {}
+    document = read_yaml(Path(path)) if path else {}
     where = str(path) if path else "environment"
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
@@ -145,7 +145,8 @@ def load(path: str | Path | None = None, environment: Mapping[str, str] | None =
         raise ConfigError(f"{where}: {_explain(error, Config)}") from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the keys and values of a file; ConfigError when it cannot be read or is something else."""
     try:
         document = yaml.safe_load(path.read_text())
     except OSError as error:

@@ -14,6 +14,7 @@ _RSYSLOG_EXAMPLES = """\
 examples:
   shipper generate rsyslog --out /srv/hosts --hold "6 hours" --stdout sandbox
   shipper generate rsyslog --backends 10.0.0.5:31514,10.0.0.6:31514 --tls openssl
+  shipper generate rsyslog --settings host.yaml --host-name web-3     keys of the file as the options, with _ for -
   shipper generate rsyslog --check        write nothing; the real rsyslogd says whether it is right
 """
 
@@ -34,6 +35,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_out(rsyslog)
+    rsyslog.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
     rsyslog.add_argument("--check", action="store_true", help="write nothing; rsyslogd -N1 says whether it is right")
     rsyslog.set_defaults(function=_rsyslog)
     docs = programs.add_parser("docs", help="docs/configuration.md", description="The page of every setting.")
@@ -55,7 +57,7 @@ class _SettingsParser(argparse.ArgumentParser):
 
             group = self.add_argument_group("settings")
             for name, field in Settings.model_fields.items():
-                default = f" (default: {field.default})" if field.default != "" else ""
+                default = f" (default: {field.default})" if field.default not in ("", []) else ""
                 help_text = f"{field.description}{default}".replace("%", "%%")
                 option = f"--{name.replace('_', '-')}"
                 group.add_argument(option, dest=f"setting_{name}", metavar="VALUE", help=help_text)
@@ -63,10 +65,12 @@ class _SettingsParser(argparse.ArgumentParser):
 
 
 def _rsyslog(options: argparse.Namespace) -> int:
+    from shipper.config import read_yaml
     from shipper.generate import host, rsyslog
 
+    written = read_yaml(options.settings) if options.settings else {}
     given = {name.removeprefix("setting_"): value for name, value in vars(options).items() if name[:8] == "setting_"}
-    settings = rsyslog.read({name: value for name, value in given.items() if value is not None})
+    settings = rsyslog.read({**written, **{name: value for name, value in given.items() if value is not None}})
     if not options.check:
         return _write(host.generate(settings), options.out)
     program = rsyslog.find()

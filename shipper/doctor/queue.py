@@ -82,7 +82,7 @@ def _on_disk(folder: Path) -> tuple[int, float]:
 
 
 def _noted(path: Path) -> int:
-    """Return the records of a queue from the file in which rsyslogd notes it, every 100 records."""
+    """Return the records of a queue from the file in which rsyslogd notes it, every 1,000 records."""
     try:
         found = _QUEUE_SIZE.search(path.read_bytes()[:_LONGEST_NOTE])
     except FileNotFoundError:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from shipper.config import ApiSettings, Config, PipelineSettings, component, component_names, section_of
+from shipper.generate._host_settings import Settings as HostSettings
 
 _INTRO = """\
 # Configuration
@@ -43,6 +44,9 @@ def _page() -> Iterator[str]:
             yield f"{_first_line(module)}\n"
             yield f"```yaml\n{yaml.safe_dump(_example(room, module.EXAMPLE), sort_keys=False).strip()}\n```\n"
             yield from _table(module.Config)
+    yield "## Hosts\n"
+    yield "Options of `shipper generate rsyslog`, or keys of the YAML file given with `--settings`:\n"
+    yield from _table(HostSettings)
     yield "## Parsers\n"
     yield "| name | reads |\n|---|---|"
     for name in component_names("parsers"):

@@ -208,7 +208,7 @@ class Holder:
             "reader": status.of_child(self._reader),
             "rsyslogd": status.of_child(self._rsyslogd.child),
             "tailer": None if self._tailer is None else status.of_child(self._tailer),
-            "queue_bytes": machine.folder_bytes(self._settings.work_directory),
+            "queue_bytes": machine.queue_bytes(self._settings.work_directory),
             "queue_limit_bytes": self._settings.queue_limit_bytes,
             "events": list(self._events),
         }

@@ -1,13 +1,12 @@
 """How full rsyslogd's queues on disk are, which is when the tailer waits."""
 
-import os
 from typing import Final
+
+from shipper.host import machine
 
 #: Bytes that may be read, and seconds that may pass, between two looks at the queues.
 _LOOK_BYTES: Final = 8 * 2**20
 _LOOK_SECONDS: Final = 1.0
-#: The tailer's own files in the same folder begin so.
-_OWN: Final = "tailer"
 
 
 class QueueFiles:
@@ -29,18 +28,5 @@ class QueueFiles:
         if now >= self._next or self._bytes_left <= 0:
             self._next = now + _LOOK_SECONDS
             self._bytes_left = _LOOK_BYTES
-            self._half_full = self._size() > self._limit / 2
+            self._half_full = machine.queue_bytes(self._folder) > self._limit / 2
         return self._half_full
-
-    def _size(self) -> int:
-        size = 0
-        try:
-            with os.scandir(self._folder) as entries:
-                for entry in entries:
-                    if not entry.name.startswith(_OWN) and entry.is_file(follow_symlinks=False):
-                        size += entry.stat(follow_symlinks=False).st_size
-        except FileNotFoundError:  # a queue file that rsyslogd removed meanwhile: what is left is looked at next time
-            pass
-        except OSError:
-            return 0
-        return size

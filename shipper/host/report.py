@@ -35,7 +35,7 @@ def compose(
             if letter != "h"  # the report's own number is the last of that one
         ],
         **{cell.name.lower(): snapshot[cell] for cell in _FIGURES},
-        "queue_bytes": machine.folder_bytes(settings.work_directory),
+        "queue_bytes": machine.queue_bytes(settings.work_directory),
         "queue_limit_bytes": settings.queue_limit_bytes,
         "disk_free_bytes": machine.free_bytes(settings.work_directory),
         "events": list(events),

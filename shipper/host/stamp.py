@@ -1,6 +1,6 @@
 """A datagram becomes a record: its PRI and message, and the JSON object that rsyslogd passes on untouched.
 
-The object is described in DESIGN.md, "The record that rsyslog sends"; all its values are strings.
+The object is described in DESIGN.md, "The record that a host sends"; all its values are strings.
 """
 
 import base64

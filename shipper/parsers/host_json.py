@@ -1,7 +1,7 @@
 """The record as our rsyslog sends it: one JSON object that holds the host's stamp and the message, unparsed.
 
 Only the outer object is believed, and only from `SOURCES`: whatever an application puts into its message is a JSON
-string in there. DESIGN.md, "The record that rsyslog sends" and "The host".
+string in there. DESIGN.md, "The record that a host sends" and "The host".
 """
 
 import base64

@@ -117,6 +117,21 @@ def test_the_command_writes_files_that_can_be_run(tmp_path: Path, capsys: pytest
     assert os.access(start, os.X_OK)
 
 
+def test_settings_come_from_a_file_and_options_win(tmp_path: Path) -> None:
+    file = tmp_path / "host.yaml"
+    file.write_text("shipper_port: 6000\nhost_name: web-1\nfiles: [/srv/a.log, /srv/b.log]\n")
+    assert run("rsyslog", "--out", str(tmp_path), "--settings", str(file), "--host-name", "web-3") == 0
+    text = (tmp_path / "rsyslog/shipper.conf").read_text()
+    assert 'port="6000"' in text
+    assert 'localHostname="web-3"' in text
+    assert '"/srv/b.log"' in (tmp_path / "rsyslog/host.json").read_text()
+    file.write_text("port: 6000\n")
+    with pytest.raises(ConfigError, match="port: "):
+        run("rsyslog", "--out", str(tmp_path), "--settings", str(file))
+    with pytest.raises(ConfigError, match="cannot read"):
+        run("rsyslog", "--settings", str(tmp_path / "none.yaml"))
+
+
 def test_the_command_says_what_it_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "rsyslog").write_text("a file is in the way")
     with pytest.raises(ConfigError, match="--out"):

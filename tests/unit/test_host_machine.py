@@ -7,7 +7,8 @@ from shipper.host.machine import queue_bytes
 
 def _note(folder: Path, queue: str, records: int) -> None:
     size = str(records)
-    (folder / f"{queue}.qi").write_text(f"<OPB:1:qqueue:1:\n+iQueueSize:2:{len(size)}:{size}:\n+sizeOnDisk:2:1:0:\n>End\n")
+    note = f"<OPB:1:qqueue:1:\n+iQueueSize:2:{len(size)}:{size}:\n+sizeOnDisk:2:1:0:\n>End\n"
+    (folder / f"{queue}.qi").write_text(note)
 
 
 def test_what_waits_on_disk_is_counted(run_dir: Path) -> None:

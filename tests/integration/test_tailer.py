@@ -25,10 +25,10 @@ _TASKS = 50
 _KILLS = 5
 
 
-def wait_until(is_true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(is_true: Callable[[], bool], seconds: float = 60, what: Callable[[], object] = str) -> None:
     end = time.monotonic() + seconds
     while not is_true():
-        assert time.monotonic() < end, "took too long"
+        assert time.monotonic() < end, f"took too long: {what()}"
         time.sleep(0.02)
 
 
@@ -69,9 +69,10 @@ class Tail:
 
 
 class Receiver:
-    """Takes datagrams and keeps each id once, as a store does."""
+    """Takes datagrams and keeps each id once, as a store does; touches a file for each line that "begins" something."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, seen: Path | None = None) -> None:
+        self._seen = seen
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(path)
         self.received = 0
@@ -87,6 +88,8 @@ class Receiver:
             if first != datagram:
                 self.collisions.append((first, datagram))
             self.received += 1
+            if self._seen is not None and record["message"].endswith(" begins"):
+                (self._seen / record["message"]).touch()
 
     def __enter__(self) -> "Receiver":
         return self
@@ -101,12 +104,13 @@ class Receiver:
 def test_fifty_tasks_and_five_kills(run_dir: Path) -> None:
     tail = Tail(run_dir, str(run_dir / "relay"))
     names = [f"shop_{number}.7f0c" for number in range(_TASKS)]
-    go = run_dir / "go"
-    command = [sys.executable, "-I", ROOT / "tests/integration/task_process.py", tail.sandboxes]
+    seen = run_dir / "seen"
+    seen.mkdir()
+    command: list[str | Path] = [sys.executable, "-I", ROOT / "tests/integration/task_process.py", tail.sandboxes]
     with (
-        Receiver(str(run_dir / "relay")) as receiver,
+        Receiver(str(run_dir / "relay"), seen) as receiver,
         tail.running(),
-        _started([[*command, name, run_dir / name, go] for name in names]) as tasks,
+        _started([[*command, name, run_dir] for name in names]) as tasks,
     ):
         for kill in range(_KILLS):
             reached = len(receiver.by_id)
@@ -118,11 +122,11 @@ def test_fifty_tasks_and_five_kills(run_dir: Path) -> None:
         ends = "shop_0.7f0c run 1 stderr 5 begins"
         wait_until(lambda: all(ends.replace("_0", f"_{n}") in (run_dir / names[n]).read_text() for n in range(_TASKS)))
         expected = _written(run_dir, names)
-        wait_until(lambda: len(receiver.by_id) >= len(expected))
-        go.touch()
+        wait_until(lambda: len(receiver.by_id) >= len(expected), what=lambda: _missing(receiver, expected))
+        (run_dir / "go").touch()
         assert [task.wait(60) for task in tasks] == [0] * _TASKS
         expected = _written(run_dir, names)
-        wait_until(lambda: len(receiver.by_id) >= len(expected))
+        wait_until(lambda: len(receiver.by_id) >= len(expected), what=lambda: _missing(receiver, expected))
         said = tail.stop()
 
     records = [orjson.loads(datagram[4:]) for datagram in receiver.by_id.values()]
@@ -145,6 +149,11 @@ def _started(commands: Sequence[Sequence[str | Path]]) -> Iterator[list[subproce
         for process in processes:
             process.kill()
             process.wait()
+
+
+def _missing(receiver: Receiver, expected: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    records = [orjson.loads(datagram[4:]) for datagram in receiver.by_id.values()]
+    return sorted(set(expected) - {(record["task"], record["message"]) for record in records})[:20]
 
 
 def _written(folder: Path, tasks: list[str]) -> list[tuple[str, str]]:

@@ -24,6 +24,10 @@ _UNREAD_ANSWERS = 256 * 1024
 #: which would take the answers with it; seconds, and how many times more while the last words wait to be read.
 _LINGER_SECONDS = 0.5
 _LINGER_ROUNDS = 10
+#: In a stop a peer is read until it is quiet for so long, at most so long in all, in seconds. What lies unread when we
+#: close is lost when rsyslog's worker has just ended: it counts a record as delivered once it is sent.
+_QUIET_SECONDS = 0.1
+_LAST_READS_SECONDS = 1.0
 
 
 class Connection(asyncio.Protocol):
@@ -51,6 +55,8 @@ class Connection(asyncio.Protocol):
         self._waiting = False
         self._unread = False
         self._finishing = False
+        #: Set in a stop: when reading ends though the peer goes on, by the loop's clock.
+        self._read_until = 0.0
         self._last_words_said = False
         self._peer_finished = False
         #: When the last read was, by the loop's clock, and in nanoseconds since 1970.
@@ -168,6 +174,8 @@ class Connection(asyncio.Protocol):
         """Read no more; close when all that is owed is answered. `reason` is counted unless empty (the peer's wish)."""
         if self._finishing:
             return
+        if reason == "stopping" and self._reads_on():
+            return
         if reason:
             self._source.closed(reason, self._peer, why)
         if reason == "stopping" and hung_up(self._transport.get_extra_info("socket").fileno()):
@@ -245,6 +253,16 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+
+    def _reads_on(self) -> bool:
+        """Return True while a stop waits for the peer to be quiet, and look again soon."""
+        now = self._loop.time()
+        self._read_until = self._read_until or now + _LAST_READS_SECONDS
+        quiet = now - max(self._active_at, self._read_until - _LAST_READS_SECONDS) >= _QUIET_SECONDS
+        if quiet or now >= self._read_until or not self._transport.is_reading():
+            return False
+        self._loop.call_later(_QUIET_SECONDS / 4, self.finish, "stopping")
+        return True
 
     def _stop_reading(self) -> None:
         if not self._finishing:

@@ -89,6 +89,36 @@ async def test_answers_are_in_order_though_records_settle_in_any() -> None:
 
 
 @on_both_loops
+async def test_a_stop_takes_what_is_still_on_its_way() -> None:
+    """rsyslog never sends again what a worker of its sent before it ended, so nothing may lie unread at a close."""
+    async with running(relp_source()) as run, peer(run) as made:
+        await send_one_by_one(run, made, 2)
+        run.stopping.set()
+        for number in range(3, 8):
+            await asyncio.sleep(0.02)  # less than the quiet that ends the reading
+            made.send(frames(number))
+        await until(lambda: len(run.intake.payloads) == 6)
+        run.intake.settle()
+        await made.gets(oks(*range(2, 8)) + b"0 serverclose 0\n")
+        await made.gets_the_end()
+
+
+@on_both_loops
+async def test_a_stop_does_not_read_for_ever() -> None:
+    async with running(relp_source()) as run, peer(run) as made:
+        run.stopping.set()
+        goodbye = asyncio.create_task(made.reader.readuntil(b"0 serverclose 0\n"))
+        number = 2
+        while not goodbye.done():
+            await asyncio.sleep(0.02)
+            made.send(frames(number))
+            run.intake.settle()
+            number += 1
+        await goodbye
+        assert 20 < number < 200
+
+
+@on_both_loops
 async def test_a_read_of_many_records_has_several_receipts() -> None:
     async with running(relp_source()) as run, peer(run) as made:
         made.send(frames(*range(2, 602)))

@@ -85,8 +85,8 @@ OOMPolicy=continue
 MemoryMax=1G
 
 # It runs as root and may do three things that no other user may: see which container a process is in (PTRACE), read the
-# files of every task (DAC_READ_SEARCH), and be quick where a writer is gone in a millisecond (NICE). An rsyslogd of 8.2212 to 8.2304 that was built with libcap-ng wants more
-# and says "capng_apply": delete the line there.
+# files of every task (DAC_READ_SEARCH), and be quick where a writer is gone in a millisecond (NICE). An rsyslogd of
+# 8.2212 to 8.2304 that was built with libcap-ng wants more and says "capng_apply": delete the line there.
 CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_NICE
 NoNewPrivileges=yes
 UMask=0077

@@ -104,6 +104,8 @@ class Holder:
         self._watch_drops()
         for event, detail in self._rsyslogd.watch():
             self._tell(event, detail)
+            if event == "rsyslogd ended" and detail.startswith("signal"):
+                self._read_files_again()
         if self._check is None and signal.SIGHUP in self._received:
             self._received.discard(signal.SIGHUP)
             self._check = self._rsyslogd.check()
@@ -127,6 +129,14 @@ class Holder:
             self._rsyslogd.restart()
         else:
             self._replace()
+
+    def _read_files_again(self) -> None:
+        """What an rsyslogd that was killed had of files in its memory is in the files still, and its ids are the same.
+
+        A tailer that is killed begins again where it was some seconds ago.
+        """
+        if self._tailer is not None:
+            self._tailer.signal(signal.SIGKILL)
 
     def _bury(self) -> None:
         if self._reader.ended():

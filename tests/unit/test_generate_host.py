@@ -67,7 +67,7 @@ def test_the_service_sees_what_it_reads_and_writes_where_it_must() -> None:
         files(work_directory="/data/spool", status_socket="/run/other/s")["rsyslog/systemd/shipper-host.service"]
     )
     assert service["Service.ReadWritePaths"] == '"/run/shipper" "/run/other" "/data/spool"'
-    assert service["Service.CapabilityBoundingSet"].split() == ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]
+    assert service["Service.CapabilityBoundingSet"].split() == ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_SYS_NICE"]
     assert not {"Service.PrivateTmp", "Service.ProtectProc", "Service.ProtectHostname"} & service.keys()
     check, ask = service["Service.ExecReload"].split("\n")
     assert check == service["Service.ExecStart"].replace(" run ", " run --check "), (

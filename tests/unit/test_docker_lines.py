@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipper.host.docker_lines import PIECE, DockerLine, DockerLines
+from shipper.generate import docker
+from shipper.host.docker_lines import PIECE, TAG, DockerLine, DockerLines
 from shipper.host.origins import UNKNOWN, Origin
 
 FIRST, SECOND = "a1" * 32, "b2" * 32
@@ -195,3 +196,7 @@ def test_nothing_is_lost_mixed_or_above_the_limit(sent: list[tuple[tuple[str, in
         assert set(line.message) <= set(mark.encode())
         # A last piece may be longer than any the driver sends; it is given as it came when nothing waits for it.
         assert len(line.message) <= max(limit, PIECE + 1)
+
+
+def test_the_generated_option_is_the_tag_that_is_read() -> None:
+    assert docker.TAG == TAG

@@ -39,10 +39,10 @@ class Tally:
     rejected: int
 
 
-def tally(shipper: ShipperProcess) -> Tally:
-    """Ask the ledger."""
+def tally(shipper: ShipperProcess, letters: str = "wns") -> Tally:
+    """Ask the ledger for the series that end in one of these letters."""
     try:
-        lines = [line for line in shipper.get("/api/v1/ledger")["series"] if line["series"][-1] in "wns"]
+        lines = [line for line in shipper.get("/api/v1/ledger")["series"] if line["series"][-1] in letters]
     except urllib.error.HTTPError as error:
         with error:
             if error.code != 503:  # an index that is being made cannot be searched for a moment
@@ -56,15 +56,15 @@ def tally(shipper: ShipperProcess) -> Tally:
     )
 
 
-def wait_settled(shipper: ShipperProcess, total: int, seconds: float = 120) -> Tally:
+def wait_settled(shipper: ShipperProcess, total: int, seconds: float = 120, letters: str = "wns") -> Tally:
     """Wait until `total` records are stored, or until nothing has changed for a while; return the ledger's numbers."""
     deadline = time.monotonic() + seconds
-    latest, changed = tally(shipper), time.monotonic()
+    latest, changed = tally(shipper, letters), time.monotonic()
     while time.monotonic() < deadline:
         if latest.stored >= total or time.monotonic() - changed > QUIET_SECONDS:
             return latest
         time.sleep(POLL_SECONDS * 5)
-        now = tally(shipper)
+        now = tally(shipper, letters)
         if now != latest:
             latest, changed = now, time.monotonic()
     raise ServerFailed(f"not settled in {seconds:g} s: {latest}")

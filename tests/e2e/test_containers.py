@@ -94,10 +94,10 @@ def _end(host: Host, what: str) -> None:
     before = host.status()
     if what == "replace_holder":
         host.running.signal(signal.SIGUSR2)
-        changed = ("started_at",)
+        changed = ["started_at"]
     else:
         getattr(host, what)()
-        changed = ("reader" if "reader" in what else "rsyslogd", "pid")
+        changed = ["reader" if "reader" in what else "rsyslogd", "pid"]
     wait_until(lambda: host.ready() and _at(host.status(), changed) not in (None, _at(before, changed)), 30, what)
 
 

@@ -12,7 +12,7 @@ UV_COMPILE := .cache/uv/bin/uv pip compile --quiet --universal --python-version 
               --custom-compile-command "make lock  (uv pip compile --universal --generate-hashes)" pyproject.toml
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
-.PHONY: help run test check bench dev servers lock clean
+.PHONY: help run test check bench chaos dev servers lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -32,6 +32,9 @@ check: .venv/dev.stamp ## format, lint, types and import rules; seconds
 
 bench: .venv/dev.stamp ## measure this machine
 	$(BIN)/python -m tests.bench
+
+chaos: servers ## kill, stop and starve the parts of a host and count every record; one fault: make chaos S=4
+	$(BIN)/python -m tests.chaos $(S)
 
 dev: .venv/dev.stamp ## make .venv with every developer tool
 

@@ -1,0 +1,1 @@
+"""What a host promises, counted while its parts are killed, stopped, suspended and starved: `make chaos`."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.bench import corpus
 from tests.bench.cost import Cost, send
+from tests.bench.host import measure_host
 from tests.bench.latency import Latency, measure_latency
 from tests.bench.lookup import measure_lookup
 from tests.servers import elasticsearch
@@ -100,8 +101,12 @@ def _searchable(folder: Path, rate: float, scale: float) -> Latency:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--store", action="append", choices=["sink", "sqlite", "elasticsearch"])
+    parser.add_argument("--host", action="store_true", help="only what a host costs")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the usual number of records")
     options = parser.parse_args()
+    if options.host:
+        measure_host()
+        return
     wanted = options.store or ["sink", "sqlite", "elasticsearch"]
     with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
         folder = Path(name)
@@ -111,6 +116,8 @@ def main() -> None:
                 "\nwrite to searchable, SQLite, at half the rate above:", _searchable(folder, rate / 2, options.scale)
             )
             print("request look-up, SQLite:", measure_lookup(folder / "lookup", int(1_000_000 * options.scale)))
+    if options.store is None:
+        measure_host()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from shipper.generate import host as host_files
 from shipper.generate.rsyslog import read
 from tests.e2e.delivery import documents_in_sqlite, tally
 from tests.integration.host import Host
+from tests.integration.test_origins import ended_processes_have_a_cgroup
 from tests.servers.docker import Container, Docker
 from tests.servers.process import free_port, wait_until
 from tests.shipper_process import ShipperProcess
@@ -157,7 +158,8 @@ def test_processes_that_write_one_line_and_end(way: Way) -> None:
             right, unknown = found.pop(told(container, task), 0), found.pop((None, None, None), 0)
             print(f"{what}: {right} of {count} with their task, {unknown} without")
             assert not found, "wrong"
-            assert right >= count * 0.7
+            # An older kernel does not say where a process was that has ended.
+            assert right >= count * (0.95 if ended_processes_have_a_cgroup() else 0.5)
 
 
 def _driver(host: Host) -> list[str]:

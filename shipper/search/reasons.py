@@ -15,7 +15,10 @@ from shipper.search.reports import HostReports, QueueStart, queue_of
 #: In a queue whose disk part is empty no record is older: rsyslogd waits 90 s for an answer, then sends again.
 IN_FLIGHT_NS: Final = 120 * 1_000_000_000
 #: What one kill of rsyslogd can cost per queue: queue.size + queue.dequeueBatchSize + windowSize as generated.
-MOST_AT_RISK: Final = 20_000 + 128 + 512
+MOST_AT_RISK: Final = 10_000 + 128 + 512
+#: What a stop of rsyslogd can cost per queue: a window of each of its two connections (memory, disk). What was sent
+#: and not answered is in the session alone, and a shipper that has ended, too, has it no more.
+MOST_UNANSWERED: Final = 2 * 512
 #: A queue writes files of so many bytes: with less free its disk is full.
 DISK_FULL_BYTES: Final = 16 * 2**20
 _SENTENCES: Final = {
@@ -23,7 +26,7 @@ _SENTENCES: Final = {
     Kind.READER: "dropped at the host: the reader's backlog was full while rsyslogd was away or busy",
     Kind.QUEUE: "dropped at the host: rsyslogd's queue was full",
     Kind.DISK: "dropped at the host: the disk of rsyslogd's queue was full",
-    Kind.RSYSLOGD: "lost with rsyslogd, killed at {} (at risk: its queue in memory, one batch and one window)",
+    Kind.RSYSLOGD: "lost with rsyslogd, {}",
     Kind.TAIL: "lost with the {}",
     Kind.UNEXPLAINED: "unexplained: {}",
 }
@@ -60,6 +63,7 @@ def explain(holes: Sequence[Hole], host: HostReports | None, there: Presence) ->
     book.tails(host)
     book.killed(host)
     book.disk_full(host)
+    book.stopped(host)
     return Explained(
         book.done(host),
         {series: count for series, count in reader_surplus.items() if count},
@@ -149,11 +153,16 @@ class _Book:
     def killed(self, host: HostReports) -> None:
         """Explain what was lost with a killed rsyslogd, up to what it can have held."""
         for event in (event for event in host.events if event.kill):
-            text = _moment(event.at)
+            text = f"killed at {_moment(event.at)} (at risk: its queue in memory, one batch and one window)"
             for queue in self._queues:
-                lines = [line for line in self._of(queue) if line.hole.fits(event.at, event.at)]
-                lines.sort(key=lambda line: -line.left)
-                _spend(lines, Kind.RSYSLOGD, MOST_AT_RISK, text)
+                _spend(self._fitting(queue, event.at), Kind.RSYSLOGD, MOST_AT_RISK, text)
+
+    def stopped(self, host: HostReports) -> None:
+        """Explain what rsyslogd had sent when it was stopped, and nobody has answered."""
+        for event in (event for event in host.events if event.event == "rsyslogd ended" and not event.kill):
+            text = f"stopped at {_moment(event.at)} (at risk: what it had sent and no shipper had answered)"
+            for queue in self._queues:
+                _spend(self._fitting(queue, event.at), Kind.RSYSLOGD, MOST_UNANSWERED, text)
 
     def disk_full(self, host: HostReports) -> None:
         """Explain what no counter of rsyslogd names: records that its disk had no room for."""
@@ -176,6 +185,11 @@ class _Book:
         for line in lines:
             if self._there.now - line.hole.until < LATE_NS:
                 line.take(Kind.LATE, None, "it may be on its way")
+
+    def _fitting(self, queue: str, at: int) -> list[_Line]:
+        """Holes of a queue that something at that time is likely to have made, the largest first."""
+        lines = [line for line in self._of(queue) if line.hole.fits(at, at)]
+        return sorted(lines, key=lambda line: -line.left)
 
     def _of(self, queue: str) -> list[_Line]:
         return [line for line in self._lines if queue_of(line.hole.series) == queue]

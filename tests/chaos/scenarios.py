@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from shipper.search.reasons import MOST_AT_RISK
+from shipper.search.reasons import MOST_AT_RISK, MOST_UNANSWERED
 from tests.chaos.small_disk import no_small_disk
 from tests.chaos.world import Account, World
 from tests.servers.process import wait_until
@@ -15,6 +15,8 @@ FLOOD = 50_000
 _FLOOD_SECONDS = 10.0
 #: What one kill of rsyslogd may cost: two queues, warnings and the rest.
 _KILL = 2 * MOST_AT_RISK
+#: What a stop of rsyslogd may cost while nobody answers.
+_UNANSWERED = 2 * MOST_UNANSWERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,12 @@ def unanswered(kill: bool) -> Callable[[World], None]:
     return run
 
 
-def shipper_down(kill: bool) -> Callable[[World], None]:
+def shipper_down(kill: bool, connected: bool) -> Callable[[World], None]:
+    """`connected`: rsyslogd had a session with it, into which it sends what nobody will answer."""
+
     def run(world: World) -> None:
-        world.written(1)
+        if connected:
+            world.written(1)
         world.shipper.process.kill9()
         world.written(8000)
         world.taken()
@@ -217,10 +222,14 @@ SCENARIOS = (
         "5", "shipper kill -9, away for 2 s; rsyslogd kill -9 in it and after it", outage_and_kills,
         kills=2, most=2 * _KILL,
     ),
-    Scenario("6", "store down, 10,000 unanswered, rsyslogd SIGTERM, store up", unanswered(kill=False)),
+    Scenario("6", "store down, 10,000 unanswered, rsyslogd SIGTERM (it crashes), store up", unanswered(kill=False),
+             kills=1, most=_KILL),
     Scenario("7", "the same with kill -9", unanswered(kill=True), kills=1, most=_KILL),
-    Scenario("8", "shipper away, 8,000 waiting, rsyslogd SIGTERM, shipper back", shipper_down(kill=False)),
-    Scenario("9", "the same with kill -9", shipper_down(kill=True), kills=1, most=_KILL),
+    Scenario("8a", "shipper away, 8,000 waiting, rsyslogd SIGTERM, shipper back",
+             shipper_down(kill=False, connected=False)),
+    Scenario("8b", "the same, there was a session with the shipper",
+             shipper_down(kill=False, connected=True), most=_UNANSWERED),
+    Scenario("9", "the same with kill -9", shipper_down(kill=True, connected=True), kills=1, most=_KILL),
     Scenario("10", "rsyslogd SIGSTOP for 5 s", suspended),
     Scenario("11", "no rsyslogd for 10 s, 50,000 calls", rsyslogd_away, most=None, flood=True, counted=True),
     Scenario("12a", "store down, queues of 8 MB, 50,000 calls", store_away(""), most=None, flood=True, counted=True,

@@ -95,7 +95,12 @@ CASES: dict[str, tuple[list[Hole], list[Report], dict[Kind, int]]] = {
         [hole(5, 9)], [reader_report(("n", 20, 0), at=KILL + 200 * SECOND)], {UNEXPLAINED: 5},
     ),
     "rsyslogd killed": ([hole(5, 9)], [reader_report(("n", 20, 0), events=killed())], {LOST: 5}),
-    "rsyslogd stopped": ([hole(5, 9)], [reader_report(events=killed("signal 15"))], {UNEXPLAINED: 5}),
+    "rsyslogd stopped": ([hole(5, 9)], [reader_report(events=killed("signal 15"))], {LOST: 5}),
+    "rsyslogd stopped, more than two windows": (
+        [hole(5, 2004)],
+        [reader_report(events=killed("signal 15"))],
+        {LOST: 1024, UNEXPLAINED: 976},
+    ),
     "rsyslogd killed too early": (
         [hole(5, 9)], [reader_report(events=killed(at=KILL - 2 * HOUR))], {UNEXPLAINED: 5},
     ),

@@ -151,6 +151,7 @@ module(
   format="json"
   resetCounters="off"                           # a lost report costs nothing
   ruleset="own"
+  log.file="/dev/stderr"                        # `shipper host` reads them, too: it wakes a queue that sleeps
 )
 @journal_input@
 # A relayed record is complete: one JSON object, written by the reader or the tailer of `shipper host`.
@@ -232,11 +233,9 @@ _SEND: Final = r"""    action(
       queue.filename="@queue@"  # makes it disk-assisted
       queue.size="@queue_records@"
       queue.timeoutEnqueue="@wait@"  # ms; 0: full means drop at once, the default holds the reader for 2 s
-      queue.highWatermark="8000"                # above it records go to disk; what is in memory dies with kill -9
-      queue.lowWatermark="2000"                 # marks closer together or lower let records fall asleep on disk, as
-      queue.workerThreads="2"                   # does one worker: it starts no other while it closes its connection
-      queue.workerThreadMinimumMessages="1"
-      queue.checkpointInterval="1000"           # each is a write to disk: with 100 a busy disk was the limit
+      queue.highWatermark="200"                 # spool early: what is only in memory dies with kill -9
+      queue.lowWatermark="50"
+      queue.checkpointInterval="500"            # each is a write to disk: with 100 a busy disk was the limit
       queue.dequeueBatchSize="128"
       queue.maxDiskSpace="@bytes@"
       queue.maxFileSize="@file_bytes@"

@@ -1,15 +1,16 @@
 """How far each file was read, so that a tailer that was killed goes on without a hole and with the same ids.
 
-Two files in the work directory. `tailer.json` holds positions: that of every file `LAG_SECONDS` ago. `tailer.journal`
-holds what was begun since: each generation of a file, and each range of it *before* its lines are sent, with the time
-they were read at. A range that is read again has the same ends and the same host time as the first time: the store
-keeps a second record of an id only if it is the same in every respect, time included.
+Two files in the work directory. `tailer.json` holds positions: of every file up to where rsyslogd has no line in its
+memory only. `tailer.journal` holds what was begun since: each generation of a file, and each range of it *before* its
+lines are sent, with the time they were read at. A range that is read again has the same ends and the same host time as
+the first time: the store keeps a second record of an id only if it is the same in every respect, time included.
 
 The journal is not synced: it is for a killed process. After a power failure the lines of the last seconds may come a
 second time with another host time.
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,10 +20,13 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from shipper.host.files import Mark, mark
+from shipper.host.sent import SentUntil
 
-#: A checkpoint says how far we were this long ago: a killed rsyslogd loses what was in its memory, at rest less than
-#: a second's worth, and what a tailer started after that reads again is lost no more.
+#: A checkpoint says how far we were this long before all was sent that rsyslogd had in its memory: a killed rsyslogd
+#: loses that, and what a tailer started after it reads again is lost no more. So long a record may wait in sockets.
 LAG_SECONDS: Final = 2.0
+#: Moves that wait to be written; of more, those of neighbours are told as one.
+_MOST_WAITING: Final = 600
 #: Seconds between two checkpoints, and what each byte of one adds to that: 1 MiB is written every 5 s, not each second.
 _INTERVAL_SECONDS: Final = 1.0
 _SECONDS_PER_BYTE: Final = 4 / 2**20
@@ -74,8 +78,9 @@ START: Final = Place(mark(0, b"", b""), 0, False)
 class Checkpoints:
     """Positions on disk. Raises OSError from the constructor only; afterwards errors are kept in `error`."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, sent_until: SentUntil = time.monotonic) -> None:
         self._folder = folder
+        self._sent_until = sent_until
         self._path = f"{folder}/tailer.json"
         self._known: dict[str, Saved] = {}
         self._moved: dict[str, Place | None] = {}
@@ -123,14 +128,19 @@ class Checkpoints:
                 self.renamed[path] = identity
 
     def tick(self, now: float) -> None:
-        """Write where we were `LAG_SECONDS` ago, once a second or less often; `now` is monotonic seconds."""
+        """Write how far all is sent, once a second or less often; `now` is monotonic seconds."""
         if now < self._ticked:
             return
         self._ticked = now + _INTERVAL_SECONDS
         if self._moved:
             self._waiting.append((now, self._moved))
             self._moved = {}
-        while self._waiting and self._waiting[0][0] <= now - LAG_SECONDS:
+            if len(self._waiting) > _MOST_WAITING:
+                _, oldest = self._waiting.popleft()
+                then, next_oldest = self._waiting.popleft()
+                self._waiting.appendleft((then, oldest | next_oldest))
+        settled_before = min(now, self._sent_until()) - LAG_SECONDS
+        while self._waiting and self._waiting[0][0] <= settled_before:
             self._settle(self._waiting.popleft()[1])
         if self._changed and now >= self._due:
             self._due = now + _INTERVAL_SECONDS + self._write() * _SECONDS_PER_BYTE

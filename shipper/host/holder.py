@@ -22,6 +22,7 @@ from shipper.host import machine, reader, report, shared, sockets, status
 from shipper.host.children import Child, fork
 from shipper.host.notify import notify
 from shipper.host.program import Check, Rsyslogd, say
+from shipper.host.sent import Sent
 from shipper.host.settings import Settings
 from shipper.host.shared import Cell, Snapshot
 
@@ -60,6 +61,7 @@ class Holder:
         self._shared = shared.create(self._state_path)
         self._reader = Child("reader")
         self._tailer = Child("tailer") if settings.has_files else None
+        self._sent = Sent()
         self._events: deque[report.Event] = deque(handover.get("events", ()), _MOST_EVENTS)
         self._to_reader = -1
         self._check: Check | None = None
@@ -106,6 +108,7 @@ class Holder:
             self._tell(event, detail)
             if event == "rsyslogd ended" and detail.startswith("signal"):
                 self._read_files_again()
+        self._sent.set(self._rsyslogd.queues.sent_until())
         if self._check is None and signal.SIGHUP in self._received:
             self._received.discard(signal.SIGHUP)
             self._check = self._rsyslogd.check()
@@ -152,7 +155,7 @@ class Holder:
         if not self._reader.running and now >= self._reader.not_before:
             self._start_reader()
         if self._tailer is not None and not self._tailer.running and now >= self._tailer.not_before:
-            self._tailer.pid = fork(partial(_tail, self._settings), (), signal.SIGTERM)
+            self._tailer.pid = fork(partial(_tail, self._settings, self._sent), (), signal.SIGTERM)
             _began(self._tailer)
         self._rsyslogd.start_if_due(self._sockets.relay)
 
@@ -270,7 +273,7 @@ def _pause(child: Child) -> None:
     child.not_before = now if now - child.began > _SHORT_LIFE_SECONDS else now + _TICK_SECONDS
 
 
-def _tail(settings: Settings) -> int:
+def _tail(settings: Settings, sent: Sent) -> int:
     from shipper.host import tailing
 
-    return tailing.run(settings)
+    return tailing.run(settings, sent)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from shipper.errors import ConfigError
 from shipper.host import report
 from shipper.host.children import Child, command, execute, fork
+from shipper.host.queues import Queues
 from shipper.host.settings import Settings
 from shipper.host.sockets import try_lock
 
@@ -105,6 +106,7 @@ class Rsyslogd:
         self._refusal = ""
         self._announced = True
         self._kill_at = 0.0
+        self.queues = Queues()
 
     def start_if_due(self, relay: socket.socket) -> None:
         """Start it when it does not run and its pause is over."""
@@ -142,7 +144,11 @@ class Rsyslogd:
             self.child.signal(signal.SIGKILL)
         if self.child.ended():
             self._read_output()
+            self.queues.forget()
             yield from self._ended()
+        elif asleep := self.queues.asleep():
+            yield "rsyslogd's queue sleeps", f"{asleep} on disk: rsyslogd is started again"
+            self.restart()
 
     def _ended(self) -> Iterator[tuple[str, str]]:
         now = time.monotonic()
@@ -206,7 +212,7 @@ class Rsyslogd:
         self._unfinished = rest[:_LONGEST_LINE]
         for line in lines:
             text = line[:_LONGEST_LINE].decode(errors="replace")
-            if not text:
+            if not text or self.queues.hear(text):
                 continue
             self._last_line = text
             if not text.startswith(_REFUSED) and self._is_new(text):

@@ -21,6 +21,7 @@ from shipper.host.followed import Followed
 from shipper.host.lines import Origin
 from shipper.host.queue_files import QueueFiles
 from shipper.host.reading import ChangedError, Reading
+from shipper.host.sent import SentUntil
 
 #: Seconds between two looks at files that were active lately; a line waits that long at most.
 _LOOK_SECONDS: Final = 0.25
@@ -81,25 +82,28 @@ class StoppedError(Exception):
     """The end came while a record could not be sent; it will be read again."""
 
 
-def run(settings: Settings, send: Send, stopping: Stopping) -> None:
+def run(settings: Settings, send: Send, stopping: Stopping, sent_until: SentUntil) -> None:
     """Read and send until told to stop.
 
-    `send` takes one datagram, waits as long as it likes, and is called again when it raises OSError.
+    `send` takes one datagram, waits as long as it likes, and is called again when it raises OSError. What was sent
+    before `sent_until()` is no longer only in rsyslogd's memory.
     Raises OSError when the work directory cannot be used.
     """
-    Tailer(settings, send, stopping).run()
+    Tailer(settings, send, stopping, sent_until).run()
 
 
 class Tailer:
     """All files of a host. Raises OSError when the work directory cannot be used."""
 
-    def __init__(self, settings: Settings, send: Send, stopping: Stopping) -> None:
+    def __init__(
+        self, settings: Settings, send: Send, stopping: Stopping, sent_until: SentUntil = time.monotonic
+    ) -> None:
         self._take = send
         self._stopping = stopping
         self._figures = Figures()
         self._complaints = Complaints(self._figures)
         self._queue = QueueFiles(settings.work_directory, settings.queue_limit_bytes)
-        self._checkpoints = Checkpoints(settings.work_directory)
+        self._checkpoints = Checkpoints(settings.work_directory, sent_until)
         if self._checkpoints.error:
             self._complaints.say(self._checkpoints.error, time.monotonic())
         self._host = settings.host_name or socket.gethostname()

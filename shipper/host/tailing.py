@@ -7,6 +7,7 @@ import socket
 from typing import Final
 
 from shipper.host import relay as relays
+from shipper.host.sent import Sent
 from shipper.host.settings import Settings
 
 #: How often a sender that waits for rsyslogd looks whether it is to end.
@@ -50,10 +51,10 @@ class Sender:
         self._socket.send(datagram)
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, sent: Sent) -> int:
     """Be the tailer until SIGTERM; return the exit code of this process."""
     from shipper.host import tailer  # here: a host without files to read does without it
 
     stopping = Stopping()
-    tailer.run(settings, Sender(relays.connect(settings.relay_socket)).send, stopping)
+    tailer.run(settings, Sender(relays.connect(settings.relay_socket)).send, stopping, sent.until)
     return 0

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -159,3 +160,28 @@ def _from_files(data: Path) -> list[dict[str, Any]]:
 
 def _series(shipper: ShipperProcess) -> list[dict[str, Any]]:
     return [one for one in shipper.get("/api/v1/ledger")["series"] if one["series"].endswith("f")]
+
+
+def test_what_a_killed_rsyslogd_had_in_memory_is_read_again(rsyslogd: str, run_dir: Path) -> None:
+    """Without a shipper for longer than any lag, so that only the files still have it."""
+    port, data, sandboxes = free_port(), run_dir / "data", run_dir / "mesos"
+    run = sandboxes / "slaves/s0/frameworks/f0/executors/shop.1/runs/6f1c2a9e-1111-4222-8333-444455556666"
+    run.mkdir(parents=True)
+    shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(data)}, port=port)
+    with Host(rsyslogd, run_dir, port, stdout="sandbox", sandboxes=str(sandboxes)) as host:
+        (run / "stdout").write_text("".join(f"line {number}\n" for number in range(100)))
+        wait_until(lambda: _read_at(host.work), 20, "the file is read")
+        reports = host.status()["forwarded"]
+        wait_until(lambda: host.status()["forwarded"] >= reports + 5, 30, "five reports have gone, one each second")
+        host.kill9_rsyslogd()
+        with shipper:
+            settled = wait_settled(shipper, 100, letters="f")
+            assert (settled.stored, settled.missing) == (100, 0)
+    assert [one["message"] for one in documents_in_sqlite(data) if one["shipper.input"] == "file"] == [
+        f"line {number}" for number in range(100)
+    ]
+
+
+def _read_at(work: Path) -> bool:
+    """Whether the tailer notes a time at which it read something."""
+    return any(time.strftime("%Y-%m-") in path.read_text() for path in work.glob("tailer.j*"))

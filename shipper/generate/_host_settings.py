@@ -56,7 +56,7 @@ class Settings(config.Settings):
         default=[], max_length=64, description="patterns of more files to read, separated by commas"
     )
     journal: bool = Field(default=False, description="read the host's journal (package rsyslog's imjournal)")
-    queue_records: int = Field(default=10_000, ge=1000, le=1_000_000, description="most records in memory, per queue")
+    queue_records: int = Field(default=20_000, ge=12_000, le=1_000_000, description="most records in memory, per queue")
     heartbeat_seconds: int = Field(default=10, ge=1, le=60, description="how often a host reports its figures")
     relp_window: int = Field(
         default=512, ge=128, le=10_000, description="most records sent and not yet answered, per queue"

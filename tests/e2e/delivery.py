@@ -16,8 +16,9 @@ from tests.integration.host import Host
 from tests.servers.process import POLL_SECONDS, ServerFailed
 from tests.shipper_process import ShipperProcess
 
-#: Without any progress for so long nothing more will come: resumeInterval is 1 s, a lost answer is noticed at once.
-QUIET_SECONDS = 12.0
+#: Without any progress for so long nothing more will come: resumeInterval is 1 s, a lost answer is noticed at once, and
+#: a queue of rsyslogd that sleeps is woken after 20 s, which takes up to 10 s.
+QUIET_SECONDS = 40.0
 
 
 def burst(host: Host, first: int, last: int) -> None:
@@ -56,7 +57,7 @@ def tally(shipper: ShipperProcess, letters: str = "wns") -> Tally:
     )
 
 
-def wait_settled(shipper: ShipperProcess, total: int, seconds: float = 120, letters: str = "wns") -> Tally:
+def wait_settled(shipper: ShipperProcess, total: int, seconds: float = 180, letters: str = "wns") -> Tally:
     """Wait until `total` records are stored, or until nothing has changed for a while; return the ledger's numbers."""
     deadline = time.monotonic() + seconds
     latest, changed = tally(shipper, letters), time.monotonic()

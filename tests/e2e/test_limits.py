@@ -91,7 +91,7 @@ def test_a_burst_arrives_though_the_store_is_slow(rsyslogd: str, run_dir: Path) 
     with SlowElasticsearch(seconds=0.3) as server:
         with ShipperProcess(run_dir / "shipper", server.store, port=port), Host(rsyslogd, run_dir, port) as host:
             burst(host, 1, 10_000)
-            wait_until(lambda: len(server.accepted) >= 10_000, 60, "all accepted")
+            wait_until(lambda: len(server.accepted) >= 10_000, 120, "all accepted, a queue that sleeps is woken after 20 s")
             assert len(set(server.accepted)) == len(server.accepted) == 10_000
 
 
@@ -184,7 +184,7 @@ def test_a_store_that_hangs_while_everybody_pushes(slow: SlowElasticsearch, rsys
         stop.set()
         for pusher in pushers:
             pusher.join()
-        wait_until(lambda: len(set(slow.accepted)) == sum(sent) + 20_000, 90, "all accepted")
+        wait_until(lambda: len(set(slow.accepted)) == sum(sent) + 20_000, 180, "all accepted")
         assert sum(sent) > 6000  # 48 MiB hold about 7,500 of them
         assert ready(shipper) is None
         assert shipper.peak_mb() < MOST_MB

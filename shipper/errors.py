@@ -7,6 +7,10 @@ ShipperError
     StoreBusy        may work later                               keep the batch, back off, try again
     StoreRejected    the same request would always fail           split it; a single record becomes a dead letter
     StoreUnusable    the store cannot be opened at all            exit 2, says what to do
+  ClusterError       Marathon, Mesos or Chronos did not do it     the text says which one, and what to do
+    ClusterBusy      nobody answers, or no leader yet             try again
+    ClusterLocked    another deployment changes that app          wait for it, or override it
+    ClusterRefused   it answered no                               change what was asked
   QueryError         the person changes the question              HTTP 400 with the place in the query
 """
 
@@ -37,6 +41,30 @@ class StoreRejected(StoreError):
 
 class StoreUnusable(StoreError):
     """The store cannot be opened; a person must act."""
+
+
+class ClusterError(ShipperError):
+    """Marathon, Mesos or Chronos did not do what it was asked."""
+
+
+class ClusterBusy(ClusterError):
+    """None of the addresses gives a usable answer now (away, no leader, status 5xx); the same call may work later."""
+
+
+class ClusterLocked(ClusterError):
+    """An app is being changed by other deployments (status 409); `deployments` are their ids."""
+
+    def __init__(self, message: str, deployments: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.deployments = deployments
+
+
+class ClusterRefused(ClusterError):
+    """It answered no, for good; `status` is the HTTP status (400, 401, 403, 404, 409 for an app that exists, 422)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class QueryError(ShipperError):

@@ -1,0 +1,1 @@
+"""What runs on the cluster, asked over HTTP: Marathon, Mesos and Chronos. Clients only; they decide nothing."""

@@ -39,9 +39,10 @@ PROGRAMS = {
     "docker": Program(("docker.io",), "usr/bin/docker", ("usr/*bin/dockerd",)),
     # The one program in the containers of tests: another package of this name is not static.
     "busybox": Program(("busybox-static",), "bin/busybox", ("usr/share/doc/busybox-static",)),
+    "prometheus": Program(("prometheus",), "usr/bin/prometheus"),
     "mvn": Program(("maven",), "usr/share/maven/bin/mvn"),
 }
-SERVERS = ("rsyslogd", "haproxy", "nginx", "chromium", "dockerd", "docker", "busybox")
+SERVERS = ("rsyslogd", "haproxy", "nginx", "chromium", "dockerd", "docker", "busybox", "prometheus")
 
 # All that apt would write to, and the hooks by which a distribution's image cleans the system's own cache.
 APT_CONFIG = """

@@ -56,7 +56,7 @@ _TOOLS: Final = re.compile(r"[a-z0-9][a-z0-9:_-]{0,31}(\s*,\s*[a-z0-9][a-z0-9:_-
 ALLOWED: Final[Mapping[str, str]] = {
     **{name: text.allowed for name, text in _TEXTS.items()},
     "SHIPPER_RETENTION_DAYS": f"a whole number of days, 1 to {MOST_DAYS}",
-    "SHIPPER_BUDGET": f"records per second, 0.001 to {MOST_BUDGET}, such as 200 or 0.5",
+    "SHIPPER_BUDGET": f"records per second, 1 to {MOST_BUDGET}, such as 200 or 2.5",
     "SHIPPER_TOOLS": "up to 10 names of tools with commas between, such as pprof:6060,strace",
     **dict.fromkeys(RESERVED, "any text: reserved, no effect yet"),
 }
@@ -145,7 +145,7 @@ def _wish(name: str, value: str) -> tuple[str, Any] | None:
         return ("retention_days", days) if 1 <= days <= MOST_DAYS else None
     if name == "SHIPPER_BUDGET":
         rate = float(value) if _RATE.fullmatch(value) else 0.0
-        return ("budget", rate) if 0 < rate <= MOST_BUDGET else None
+        return ("budget", rate) if 1 <= rate <= MOST_BUDGET else None
     return ("tools", tuple(re.split(r"\s*,\s*", value))) if _TOOLS.fullmatch(value) else None
 
 

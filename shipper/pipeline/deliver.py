@@ -129,7 +129,7 @@ class Delivery:
 
     async def _put(self, records: list[Record]) -> list[Outcome]:
         """Outcomes of a batch, whatever it takes: busy stores are tried again, rejected requests are split."""
-        if [record for record in records if record.rejection or record.report is not None]:
+        if [record for record in records if record.rejection or record.discarded or record.report is not None]:
             return await self._put_around(records)
         backoff = Backoff()
         while True:
@@ -230,6 +230,8 @@ def _known_outcome(record: Record) -> Outcome | None:
     """Return the fate of a record that is not for the store to decide."""
     if record.rejection is not None:
         return Outcome(Fate.REJECTED, record.rejection[0])
+    if record.discarded:
+        return Outcome(Fate.DISCARDED, record.discarded)
     return None if record.report is None else HEARTBEAT
 
 

@@ -216,7 +216,7 @@ def _make_plain(record: Record, bug: Exception) -> None:
     read_at = times.from_ns(record.received_at)
     known = record.content()
     stamped = {name: known[name] for name in _HOST_FIELDS if name in known}
-    record.shared, record.report = NOTHING_SHARED, None
+    record.shared, record.report, record.discarded = NOTHING_SHARED, None, ""
     record.fields = {
         **stamped,
         "@timestamp": stamped.get("event.created", read_at),

@@ -98,8 +98,8 @@ class Record:
     """
 
     __slots__ = (
-        "body", "day", "document", "fields", "host", "host_time", "payload", "receipt", "received_at", "rejection",
-        "report", "sequence", "series", "shared", "twins",
+        "body", "day", "discarded", "document", "fields", "host", "host_time", "payload", "receipt", "received_at",
+        "rejection", "report", "sequence", "series", "shared", "twins",
     )  # fmt: skip
 
     def __init__(self, payload: bytes, received_at: int) -> None:
@@ -125,6 +125,8 @@ class Record:
         self.twins: list[Receipt] | None = None
         #: Set when it must not go to the store at all but to the dead letters: the reason, and why in words.
         self.rejection: tuple[str, str] | None = None
+        #: Set when an enricher decided that it is not stored: the reason in one word ("budget").
+        self.discarded = ""
         #: Set when its message is figures of a host and no document: their name, "" when nobody needs them.
         self.report: str | None = None
 

@@ -99,6 +99,11 @@ FIELDS: Final = (
     ),
     Field("shipper.input", "keyword", "how the host or the shipper got it: socket, docker, file, journal, syslog_tcp"),
     Field("shipper.stream", "keyword", "stdout or stderr, when the host knows it"),
+    Field(
+        "shipper.sample_rate",
+        "long",
+        "how many records this one stands for, when its app wrote more than its budget and was sampled",
+    ),
     Field("shipper.peer", "keyword", "address that sent it, for records that no host of ours stamped"),
 )
 

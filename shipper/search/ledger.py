@@ -114,8 +114,25 @@ def _series(host: str, series: str, entries: list[Entry], end: int) -> SeriesLed
         host=host,
         series=series,
         last=max(last, end),
-        settled={fate: sum(b - a + 1 for a, b in merge(ranges)) for fate, ranges in sorted(by_fate.items())},
+        settled=_settled(by_fate),
         duplicates=duplicates,
         holes=(*holes(merged), *beyond),
         updated_at=max((entry.updated_at for entry in entries), default=0),
     )
+
+
+def _settled(by_fate: Mapping[str, list[Range]]) -> dict[str, int]:
+    """Count numbers by fate: what is kept somewhere was not discarded, whatever a second delivery of it met."""
+    kept = [fate for fate in by_fate if not fate.startswith("discarded:")]
+    counts = {fate: _size(merge(by_fate[fate])) for fate in kept}
+    seen = merge(found for fate in kept for found in by_fate[fate])
+    for fate in sorted(by_fate.keys() - counts.keys()):
+        before = _size(seen)
+        seen = merge([*seen, *by_fate[fate]])
+        if _size(seen) > before:
+            counts[fate] = _size(seen) - before
+    return dict(sorted(counts.items()))
+
+
+def _size(ranges: Iterable[Range]) -> int:
+    return sum(last - first + 1 for first, last in ranges)

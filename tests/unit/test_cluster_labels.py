@@ -16,11 +16,11 @@ def test_nothing_asked() -> None:
 def test_every_wish() -> None:
     asked = {
         "SHIPPER_SERVICE": "shop-api", "SHIPPER_DATASET": "shop.access", "SHIPPER_OWNER": "#team-shop",
-        "SHIPPER_ENVIRONMENT": "staging", "SHIPPER_RETENTION_DAYS": " 7 ", "SHIPPER_BUDGET": "0.5",
+        "SHIPPER_ENVIRONMENT": "staging", "SHIPPER_RETENTION_DAYS": " 7 ", "SHIPPER_BUDGET": "2.5",
         "SHIPPER_TOOLS": "pprof:6060, strace", "SHIPPER_REDACT": "anything", "SHIPPER_PARSE": "",
     }  # fmt: skip
     assert read(asked) == Wishes(
-        "shop-api", "shop.access", "#team-shop", "staging", 7, 0.5, ("pprof:6060", "strace"),
+        "shop-api", "shop.access", "#team-shop", "staging", 7, 2.5, ("pprof:6060", "strace"),
         reserved=("SHIPPER_PARSE", "SHIPPER_REDACT"),
     )  # fmt: skip
 
@@ -32,7 +32,7 @@ def test_every_wish() -> None:
         ("SHIPPER_SERVICE", "a\nb"), ("SHIPPER_DATASET", "../x"), ("SHIPPER_ENVIRONMENT", "prod;"),
         ("SHIPPER_OWNER", "a" * 129), ("SHIPPER_OWNER", "<b>"), ("SHIPPER_RETENTION_DAYS", "0"),
         ("SHIPPER_RETENTION_DAYS", "3651"), ("SHIPPER_RETENTION_DAYS", "7d"), ("SHIPPER_RETENTION_DAYS", "-1"),
-        ("SHIPPER_RETENTION_DAYS", "1.5"), ("SHIPPER_RETENTION_DAYS", "٣"), ("SHIPPER_BUDGET", "0"),
+        ("SHIPPER_RETENTION_DAYS", "1.5"), ("SHIPPER_RETENTION_DAYS", "٣"), ("SHIPPER_BUDGET", "0.5"),
         ("SHIPPER_BUDGET", "nan"), ("SHIPPER_BUDGET", "inf"), ("SHIPPER_BUDGET", "1e3"), ("SHIPPER_BUDGET", "1000001"),
         ("SHIPPER_BUDGET", "9" * 5000), ("SHIPPER_TOOLS", "rm -rf /"), ("SHIPPER_TOOLS", ",".join("abcdefghijk")),
     ],

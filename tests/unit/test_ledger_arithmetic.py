@@ -102,3 +102,13 @@ def test_the_union_of_all_shippers_in_any_order(shippers: list[tuple[list[Range]
         assert numbers(list(summary.holes)) == set(range(1, max(everything) + 1)) - everything
         for fate, count in summary.settled.items():
             assert count == len(numbers([(one.first, one.last) for one in entries if one.fate == fate]))
+
+
+def test_what_is_kept_was_not_discarded() -> None:
+    """A record may be stored by one shipper and sampled by another one that it was sent to again."""
+    entries = [entry(1, 10), entry(5, 15, "discarded:budget"), entry(14, 16, "discarded:expired"), entry(20, 20)]
+    (found,) = summarise(entries)
+    assert found.settled == {"stored": 11, "discarded:budget": 5, "discarded:expired": 1}
+    assert found.holes == ((17, 19),)
+    (found,) = summarise([entry(1, 3), entry(2, 2, "discarded:budget")])
+    assert found.settled == {"stored": 3}

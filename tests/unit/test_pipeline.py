@@ -17,7 +17,7 @@ from shipper.pipeline.buffer import Buffer
 from shipper.pipeline.deliver import Delivery
 from shipper.pipeline.intake import Intake
 from shipper.record import RECORD_OVERHEAD, STORED, Fate, Outcome, Receipt, Received, Record, times
-from shipper.search.ledger import Report
+from shipper.search.ledger import Report, summarise
 from tests.fake_store import FakeStore
 
 DEADLINE = 10
@@ -394,3 +394,36 @@ def _settled() -> float:
 
 def _received() -> float:
     return _total("shipper_records_received_total")
+
+
+class _Sampler:
+    """Leaves out every second record, as an app's budget does."""
+
+    def enrich(self, record: Record) -> None:
+        if record.sequence % 2 == 0:
+            record.discarded = "budget"
+        if record.sequence == 4:
+            raise ValueError("a bug in the next enricher")
+
+
+async def test_what_an_enricher_discards_is_settled_and_not_stored() -> None:
+    async with running(FakeStore()) as rig:
+        rig.intake._enrich = [_Sampler().enrich]
+        await rig.submit(*(payload(number) for number in range(1, 7))).wait()
+        stored = sorted(int(id.rpartition("-")[2]) for id in rig.store.records)
+        assert stored == [1, 3, 4, 5]  # 4 became plain text, and that is kept
+        settled = {(entry.first, entry.last, entry.fate) for entry in rig.store.entries.values()}
+        assert {(2, 2, "discarded:budget"), (6, 6, "discarded:budget")} <= settled
+        assert not rig.store.letters
+        assert rig.intake.in_flight == 0
+
+
+async def test_a_record_stored_at_first_and_discarded_then_stays_and_counts_once() -> None:
+    async with running(FakeStore()) as rig:
+        sent = payload(2)
+        await rig.submit(payload(1), sent).wait()
+        rig.intake._enrich = [_Sampler().enrich]
+        await rig.submit(sent).wait()
+        assert len(rig.store.records) == 2
+        (line,) = summarise(rig.store.entries.values())
+        assert (line.settled, line.missing) == ({"stored": 2}, 0)

@@ -91,9 +91,9 @@ class Config(Settings):
         "dev", pattern=r"^[a-z0-9][a-z0-9._]{0,62}$", description="name of the cluster: part of index names"
     )
     sources: list[Any] = Field(
-        default_factory=list,
+        default=[{"type": "relp"}],
         validate_default=True,
-        description="where records come from; default: RELP on 127.0.0.1:5140",
+        description="where records come from; [] for a process that only answers questions",
     )
     parsers: list[str] = Field(
         default=["host_json", "rfc5424", "rfc3164", "json_body", "plain"], description="tried in this order"
@@ -108,7 +108,7 @@ class Config(Settings):
     @classmethod
     def _sources(cls, sections: Any) -> Any:
         found = sections if isinstance(sections, list) else [sections]
-        return [_component_settings("sources", section) for section in found or [{"type": "relp"}]]
+        return [_component_settings("sources", section) for section in found]
 
     @field_validator("enrichers", mode="before")
     @classmethod

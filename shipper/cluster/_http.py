@@ -5,10 +5,10 @@ gives no usable answer; a change only where it certainly was not made. Credentia
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlencode
 
@@ -30,15 +30,11 @@ _LARGEST_REFUSAL: Final = 64 * 1024
 _CONNECT_SECONDS: Final = 5.0
 _MOST_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
-_OTHER_FAULTS: Final = (aiohttp.ClientError, OSError, ValueError)
+_FAULTS: Final = (aiohttp.ClientError, OSError, ValueError)
 
 
-class _Unusable(Exception):
-    """This address gave no answer that can be used; another may. `reached`: what was asked may have been done."""
-
-    def __init__(self, reason: str, reached: bool) -> None:
-        super().__init__(reason)
-        self.reached = reached
+class _NotAsked(ClusterBusy):
+    """This address gave no answer that can be used, and certainly did nothing of what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,104 +98,48 @@ class Service:
 
     async def read(self, question: Question, reader: Callable[[Any], Found]) -> Found:
         """Return what `reader` makes of the JSON answer; a ValueError of it means a wrong answer (ClusterBusy)."""
-        return await self._of_any(question, lambda answer: reader(_json(answer)))
+        return await self._of_any(question, lambda answer: reader(_json(answer.body)))
+
+    async def ask_at(self, url: str, question: Question) -> Answer:
+        """Return the answer of one address, which need not be configured; then it is sent no credentials."""
+        try:
+            async with self._response(url, question) as response:
+                answer = await self._answer(url, question, response)
+        except _FAULTS as error:
+            raise self._fault(url, error) from None
+        return answer
+
+    async def read_at(self, url: str, question: Question, reader: Callable[[Any], Found]) -> Found:
+        """Return what `reader` makes of the JSON answer of one address, as `ask_at` and `read` do."""
+        return self._made(await self.ask_at(url, question), lambda answer: reader(_json(answer.body)))
+
+    def _made(self, answer: Answer, reader: Callable[[Answer], Found]) -> Found:
+        try:
+            return reader(answer)
+        except ValueError as error:
+            raise ClusterBusy(f"{self._who(answer.address)} gives an answer that is not its own: {error}") from None
 
     async def _of_any(self, question: Question, reader: Callable[[Answer], Found]) -> Found:
         problems = []
         for url in list(self._urls):
             try:
-                found = reader(await self._ask_at(url, question))
+                found = self._made(await self.ask_at(url, question), reader)
             except ClusterBusy as error:
-                problem, reached = str(error), True
+                if question.changes and not isinstance(error, _NotAsked):
+                    doubt = "the change may have been made all the same: look before trying again"
+                    raise ClusterBusy(f"{error}; {doubt}") from None
+                problems.append(str(error))
             except ClusterError:
                 self._prefer(url)  # no is an answer too
                 raise
-            except _Unusable as error:
-                problem, reached = f"{self.name} at {url} {error}", error.reached
-            except ValueError as error:
-                problem, reached = f"{self.name} at {url} gives an answer that is not {self.name}'s: {error}", True
             else:
                 self._prefer(url)
                 return found
-            if question.changes and reached:
-                raise ClusterBusy(f"{problem}; the change may have been made all the same: look before trying again")
-            problems.append(problem)
         raise ClusterBusy("; ".join(problems))
 
     def _prefer(self, url: str) -> None:
-        if self._urls[0] != url:
-            self._urls.remove(url)
-            self._urls.insert(0, url)
-
-    async def _ask_at(self, url: str, question: Question) -> Answer:
-        reached = False
-        try:
-            async with self._response(url, question) as response:
-                reached = True
-                limit = question.largest if response.status < 400 else _LARGEST_REFUSAL
-                body = await _body(response, limit)
-        except TimeoutError as error:
-            reached = reached or not isinstance(error, aiohttp.ConnectionTimeoutError)
-            raise _Unusable(f"gave no answer in {self._seconds:g} s", reached) from None
-        except _OTHER_FAULTS as error:
-            raise _Unusable(
-                self._fault(error), reached or not isinstance(error, aiohttp.ClientConnectorError)
-            ) from None
-        if len(body) > limit and response.status < 400:
-            raise _Unusable(f"gives an answer of more than {limit >> 20} MiB, which is not read", reached=True)
-        if response.status >= 400:
-            raise self._refusal(url, question, response.status, body)
-        return Answer(url, response.headers, body)
-
-    def _refusal(self, url: str, question: Question, status: int, body: bytes) -> Exception:
-        # A member that knows no leader cannot have passed the change on.
-        if status == 502 and b"leader" in body:
-            return _Unusable("knows no leader now", reached=False)
-        return error_of(f"{self.name} at {url}", question.path, status, body)
-
-    def _fault(self, error: Exception) -> str:
-        if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError):
-            return f"shows a certificate that is not trusted ({clean(error, 200)}); check ca_file"
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return f"cannot be reached ({clean(error.os_error.strerror or error.os_error, 200)}); check {self._setting}"
-        return f"does not speak HTTP as it should ({clean(error, 200) or type(error).__name__})"
-
-    @asynccontextmanager
-    async def _response(self, url: str, question: Question, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Give the response, after redirects that may be followed."""
-        target = _join(url, question)
-        for _ in range(_MOST_REDIRECTS + 1):
-            async with self._send(target, question, options) as response:
-                if response.status not in _REDIRECTS or "Location" not in response.headers:
-                    yield response
-                    return
-                target = self._redirected(target, response.headers["Location"])
-        raise _Unusable("redirects in a circle", reached=False)
-
-    def _send(self, target: URL, question: Question, options: Mapping[str, Any]) -> Any:
-        if self._open is None:
-            raise RuntimeError("used outside `async with`")
-        known = target.host in self._hosts
-        headers = {**(self._credentials.header() if known else {}), **options.get("headers", {})}
-        body = None if question.body is None else orjson.dumps(question.body)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        return self._open.request(
-            question.method, target, data=body, allow_redirects=False, **{**options, "headers": headers}
-        )
-
-    def _redirected(self, source: URL, location: str) -> URL:
-        """The address a redirect names, when it may be followed: with credentials only to configured hosts."""
-        target = source.join(URL(location))
-        shown = clean(target.with_user(None).with_query(None), 200)
-        if target.scheme not in ("http", "https") or not target.host or target.user:
-            raise _Unusable(f"redirects to {shown}, which is no address", reached=False)
-        if self._credentials and target.host not in self._hosts:
-            advice = f"add that host to {self._setting}"
-            raise _Unusable(f"redirects to {shown}, where credentials are not sent; {advice}", reached=False)
-        if self._credentials and (source.scheme, target.scheme) == ("https", "http"):
-            raise _Unusable(f"redirects to {shown}, which would show credentials to everybody", reached=False)
-        return target
+        self._urls.remove(url)
+        self._urls.insert(0, url)
 
     @asynccontextmanager
     async def stream(self, question: Question, accept: str) -> AsyncIterator[aiohttp.StreamReader]:
@@ -217,19 +157,85 @@ class Service:
                 async with asyncio.timeout(self._seconds):
                     opening = self._response(url, question, headers=headers, timeout=endless)
                     response = await stack.enter_async_context(opening)
-                    if response.status < 400:
+                    if response.status == HTTPStatus.OK:
                         return response
-                    raise self._refusal(url, question, response.status, await _body(response, _LARGEST_REFUSAL))
+                    await self._answer(url, question, response)
+                    problems.append(f"{self._who(url)} answers with status {response.status} instead of a stream")
             except ClusterBusy as error:
                 problems.append(str(error))
-            except TimeoutError:
-                problems.append(f"{self.name} at {url} gave no answer in {self._seconds:g} s")
-            except _Unusable as error:
-                problems.append(f"{self.name} at {url} {error}")
-            except _OTHER_FAULTS as error:
-                problems.append(f"{self.name} at {url} {self._fault(error)}")
+            except _FAULTS as error:
+                problems.append(str(self._fault(url, error)))
             await stack.aclose()
         raise ClusterBusy("; ".join(problems))
+
+    async def _answer(self, url: str, question: Question, response: aiohttp.ClientResponse) -> Answer:
+        good = response.status < HTTPStatus.MULTIPLE_CHOICES
+        limit = question.largest if good else _LARGEST_REFUSAL
+        try:
+            body = await _body(response, limit)
+        except _FAULTS as error:
+            raise ClusterBusy(str(self._fault(url, error))) from None  # it was asked
+        if good and len(body) > limit:
+            raise ClusterBusy(f"{self._who(url)} gives an answer of more than {limit >> 20} MiB, which is not read")
+        if good:
+            return Answer(url, response.headers, body)
+        if response.status < HTTPStatus.BAD_REQUEST:
+            raise ClusterBusy(f"{self._who(url)} answers with status {response.status}, which is no answer")
+        if response.status == HTTPStatus.BAD_GATEWAY and b"leader" in body:
+            raise _NotAsked(f"{self._who(url)} knows no leader now; try again later")
+        raise error_of(self._who(url), question.path, response.status, body)
+
+    def _who(self, url: str) -> str:
+        return f"{self.name} at {url}"
+
+    def _fault(self, url: str, error: Exception) -> ClusterBusy:
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+            reason = f"shows no certificate that is trusted ({clean(error, 200)}); check ca_file"
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            why = clean(error.os_error.strerror or error.os_error, 200)
+            reason = f"cannot be reached ({error.host}:{error.port}: {why}); check {self._setting}"
+        elif isinstance(error, TimeoutError):
+            reason = f"gave no answer in {self._seconds:g} s"
+        else:
+            reason = f"does not speak HTTP as it should ({clean(error, 200) or type(error).__name__})"
+        certain = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        return (_NotAsked if certain else ClusterBusy)(f"{self._who(url)} {reason}")
+
+    @asynccontextmanager
+    async def _response(self, url: str, question: Question, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Give the response, after redirects that may be followed."""
+        target = _join(url, question)
+        for _ in range(_MOST_REDIRECTS + 1):
+            async with self._send(target, question, options) as response:
+                if response.status not in _REDIRECTS or "Location" not in response.headers:
+                    yield response
+                    return
+                target = self._redirected(url, target, response.headers["Location"])
+        raise _NotAsked(f"{self._who(url)} redirects in a circle")
+
+    def _send(self, target: URL, question: Question, options: Mapping[str, Any]) -> Any:
+        if self._open is None:
+            raise RuntimeError("used outside `async with`")
+        known = target.host in self._hosts
+        headers = {**(self._credentials.header() if known else {}), **options.get("headers", {})}
+        body = None if question.body is None else orjson.dumps(question.body)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return self._open.request(
+            question.method, target, data=body, allow_redirects=False, **{**options, "headers": headers}
+        )
+
+    def _redirected(self, url: str, source: URL, location: str) -> URL:
+        """The address a redirect names, when it may be followed: with credentials only to configured hosts."""
+        target = source.join(URL(location))
+        shown = f"{self._who(url)} redirects to {clean(target.with_user(None).with_query(None), 200)}"
+        if target.scheme not in ("http", "https") or not target.host or target.user:
+            raise _NotAsked(f"{shown}, which is no address")
+        if self._credentials and target.host not in self._hosts:
+            raise _NotAsked(f"{shown}, where credentials are not sent; add that host to {self._setting}")
+        if self._credentials and (source.scheme, target.scheme) == ("https", "http"):
+            raise _NotAsked(f"{shown}, which would show credentials to everybody")
+        return target
 
 
 def _join(url: str, question: Question) -> URL:
@@ -248,9 +254,9 @@ async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _json(answer: Answer) -> Any:
+def _json(body: bytes) -> Any:
     try:
-        return orjson.loads(answer.body)
+        return orjson.loads(body)
     except ValueError:
-        start = clean(answer.body[:60].decode(errors="replace"))
+        start = clean(body[:60].decode(errors="replace"))
         raise ValueError(f"no JSON, but {start!r}" if start else "it is empty") from None

@@ -5,7 +5,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -110,7 +110,7 @@ async def listen(
     *,
     silence_seconds: float = SILENCE_SECONDS,
     pause_seconds: float = _FIRST_PAUSE_SECONDS,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Yield the events of these types (none: all), and Event("connected", {}) whenever some may have been missed.
 
     It never ends: a stream that breaks, is silent for `silence_seconds` or cannot be had is opened again, after

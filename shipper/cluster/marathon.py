@@ -106,7 +106,8 @@ class Marathon:
         """Kill tasks; Marathon starts others in their place, or, with `scale`, has that many fewer."""
         if task_ids:
             parameters = (("scale", str(scale).lower()),)
-            await self._service.ask(Question("/v2/tasks/delete", "POST", parameters, {"ids": list(task_ids)}))
+            question = Question("/v2/tasks/delete", "POST", parameters, {"ids": list(task_ids)})
+            await self._service.read(question, lambda answer: mapping(answer, "the answer"))
 
     async def deployments(self) -> list[Deployment]:
         """Return the changes that are being made now."""

@@ -5,7 +5,7 @@ most, and one that lies costs a read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Final
 
@@ -36,7 +36,7 @@ CHANGES: Final = (
 
 async def watch(
     marathon: Marathon, *, poll_seconds: float, debounce_seconds: float = 1.0
-) -> AsyncIterator[list[App] | ClusterError]:
+) -> AsyncGenerator[list[App] | ClusterError, None]:
     """Yield all apps, or why they cannot be read now; what was yielded before holds on then.
 
     The first time at once, then `debounce_seconds` after the first of one or many changes, and every `poll_seconds`.

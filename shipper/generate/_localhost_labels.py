@@ -12,7 +12,8 @@ MOST_PORTS, MOST_NAMES, MOST_PROBLEMS = 64, 64, 10
 #: Characters of a name or a value that are shown.
 _MOST_SHOWN: Final = 40
 _LONGEST_VALUE: Final = 10_000
-_APP_ID: Final = re.compile(r"/?[a-z0-9][a-z0-9.-]*(?:/[a-z0-9][a-z0-9.-]*)*", re.ASCII)
+#: Marathon's own rule is narrower today (no capitals, no "_"); old versions had apps of both.
+_APP_ID: Final = re.compile(r"/?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*", re.ASCII)
 #: With the port behind it, it is a section's name; HAProxy reads lines of 2,048 bytes.
 _LONGEST_ID: Final = 255
 #: RFC 1035's length; underscores are in use although RFC 1123 has none.
@@ -59,7 +60,7 @@ def shown(text: str) -> str:
 
 
 def usable_id(app_id: str) -> bool:
-    """Whether an app's id is one that Marathon allows, so that it can name a section."""
+    """Whether an app's id is one that Marathon can have, so that it may name a section."""
     return len(app_id) <= _LONGEST_ID and _APP_ID.fullmatch(app_id) is not None
 
 

@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 from shipper import config
 from shipper.cluster.model import App
 from shipper.generate import _localhost_sections as sections
-from shipper.generate._localhost_labels import Entrance, Problem, in_groups, read, shown, usable_id
+from shipper.generate._localhost_labels import Entrance, in_groups, read, shown, usable_id
+from shipper.generate._localhost_labels import Problem as Problem
 
 #: First words of the file: what does not begin so is not ours to replace.
 HEADER: Final = "# Written by `shipper haproxy`"

@@ -1,9 +1,8 @@
 """When a Chronos job is due: "R[n]/<start>/<period>", repeating intervals of ISO 8601 (Chronos, Iso8601Expressions)."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,53 +17,51 @@ _PERIOD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A start, a period, and how often."""
+    """What is left of it: when it is due next, and how often from then on."""
 
-    start: datetime
-    period: relativedelta
-    #: None = for ever.
+    due: datetime
+    period: str
+    #: None = for ever; 0 = never again.
     times: int | None
 
-    def after(self, moment: datetime) -> Iterator[datetime]:
-        """Its due times from `moment` on, in order; those before are skipped, and count (JobUtils.skipForward)."""
-        first = self._steps_before(moment)
-        steps = count(first) if self.times is None else range(first, self.times)
-        return (due for step in steps if (due := self.start + step * self.period) >= moment)
+    def __str__(self) -> str:
+        due = self.due.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"R{'' if self.times is None else self.times}/{due}/{self.period}"
 
-    def _steps_before(self, moment: datetime) -> int:
-        """How many are surely over at `moment`, without counting them one by one where all are of one length."""
-        if self.period.years or self.period.months:
-            return 0
-        return max(0, (moment - self.start) // (self.start + self.period - self.start))
+    def after(self, steps: int) -> "Schedule":
+        """What is left after so many times, which count whether they were used or not."""
+        times = None if self.times is None else max(self.times - steps, 0)
+        return Schedule(self.due + steps * period(self.period), self.period, times)
+
+    def not_before(self, moment: datetime) -> "Schedule":
+        """What is left when all that was due before `moment` is skipped (JobUtils.skipForward)."""
+        length = period(self.period)
+        if length.years or length.months:
+            steps = next(step for step in count() if self.due + step * length >= moment)
+        else:
+            steps = max(0, -((self.due - moment) // (self.due + length - self.due)))
+        return self.after(steps)
 
 
 def parse(text: str, zone: str, now: datetime) -> Schedule:
-    """Read the expression; an empty start is now. ValueError says what it is not."""
+    """Read the expression; an empty start is a second ago. ValueError says what is wrong."""
     found = _EXPRESSION.fullmatch(text)
     if not found:
         raise ValueError(f"Cannot parse schedule '{text}'")
-    start = _start(found["start"], zone) if found["start"] else now
-    period = _period(found["period"])
     try:
-        if start + period <= start:
-            raise ValueError(f"Cannot parse schedule '{text}': the period is empty")
-    except OverflowError as error:
+        start = _start(found["start"], zone) if found["start"] else now - timedelta(seconds=1)
+        if start + period(found["period"]) <= start:
+            raise ValueError("the period is empty")
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"Cannot parse schedule '{text}': {error}") from None
-    return Schedule(start, period, int(found["times"]) if found["times"] else None)
+    return Schedule(start, found["period"], int(found["times"]) if found["times"] else None)
 
 
-def _start(text: str, zone: str) -> datetime:
-    try:
-        start = datetime.fromisoformat(text)
-        return start if start.tzinfo else start.replace(tzinfo=ZoneInfo(zone) if zone else UTC)
-    except (ValueError, ZoneInfoNotFoundError) as error:
-        raise ValueError(f"Cannot parse start '{text}' ({zone or 'UTC'}): {error}") from None
-
-
-def _period(text: str) -> relativedelta:
+def period(text: str) -> relativedelta:
+    """Read an ISO 8601 period of at most a few hundred years."""
     found = _PERIOD.fullmatch(text)
     if not found:
-        raise ValueError(f"Cannot parse period '{text}'")
+        raise ValueError(f"no ISO 8601 period: {text}")
     return relativedelta(
         years=int(found["years"] or 0),
         months=int(found["months"] or 0),
@@ -74,3 +71,19 @@ def _period(text: str) -> relativedelta:
         minutes=int(found["minutes"] or 0),
         microseconds=round(float(found["seconds"] or 0) * 1e6),
     )
+
+
+def _start(text: str, zone: str) -> datetime:
+    """A zone takes the place of the offset that is written: the fields stay (withZoneRetainFields)."""
+    start = datetime.fromisoformat(text)
+    if zone:
+        return start.replace(tzinfo=_zone(zone))
+    return start if start.tzinfo else start.replace(tzinfo=UTC)
+
+
+def _zone(name: str) -> ZoneInfo:
+    """An unknown zone is GMT, as java.util.TimeZone has it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")

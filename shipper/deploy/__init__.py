@@ -1,0 +1,1 @@
+"""Puts things on the cluster: apps and jobs with a way back, and HAProxy's file on every host."""

@@ -198,8 +198,9 @@ class App:
     versions: dict[str, Definition]
     version: str
     last_scaling_at: str
-    last_config_at: str
-    #: Instances wanted now, by version: two entries while an upgrade is going on.
+    #: By version, the one that last changed more than the number of instances: tasks of equal ones are the same.
+    config_of: dict[str, str]
+    #: Tasks wanted now, by such a version: two entries while an upgrade is going on.
     wanted: dict[str, int] = field(default_factory=dict)
     last_failure: dict[str, str] | None = None
 
@@ -207,6 +208,15 @@ class App:
     def definition(self) -> Definition:
         """The definition in force."""
         return self.versions[self.version]
+
+    @property
+    def last_config_at(self) -> str:
+        """The version that last changed more than the number of instances."""
+        return self.config_of[self.version]
+
+    def newest_of(self, config: str) -> str:
+        """The last version that differs from this one in the number of instances at most."""
+        return next(version for version, same in reversed(self.config_of.items()) if same == config)
 
     @property
     def instances(self) -> int:
@@ -244,7 +254,7 @@ class World:
     marathon: Framework
     chronos: Framework
     clock: Clock = field(default_factory=Clock)
-    #: Health checks, back-off and grace periods of seconds take so many times as long.
+    #: Intervals of health checks and delays of the back-off take so many times as long; time-outs are real.
     time_scale: float = 1.0
     apps: dict[str, App] = field(default_factory=dict)
     #: Every task that has not ended, by id, in the order of their start.

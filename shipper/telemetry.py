@@ -44,6 +44,26 @@ CONNECTIONS_CLOSED = Counter(
 RECORDS_TRUNCATED = Counter(
     "shipper_records_truncated", "Records cut at the size limit, by source", ["source"], registry=REGISTRY
 )
+REGISTRY_TASKS = Gauge("shipper_registry_tasks", "Tasks known, alive and ended", ["state"], registry=REGISTRY)
+REGISTRY_FORGOTTEN = Gauge(
+    "shipper_registry_forgotten_tasks",
+    "Tasks forgotten since the start, or never kept: limit reached",
+    registry=REGISTRY,
+)
+REGISTRY_READ_AT = Gauge(
+    "shipper_registry_read_timestamp_seconds", "Unix time of the last full read of Marathon's apps", registry=REGISTRY
+)
+RECORDS_JOINED = Counter(
+    "shipper_records_joined", "Records of tasks, by who told of the task: registry, task_id, host", ["by"],
+    registry=REGISTRY,
+)  # fmt: skip
+TASKS_UNKNOWN = Gauge("shipper_unknown_tasks", "Tasks that wrote records and that nobody knows", registry=REGISTRY)
+REPAIRS = Counter(
+    "shipper_repairs",
+    "Records stored before their task was known: repaired, or given_up",
+    ["result"],
+    registry=REGISTRY,
+)
 
 
 def metrics() -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from shipper.record import DUPLICATE, STORED, DeadLetter, Outcome, Record
+from shipper.record import DUPLICATE, STORED, DeadLetter, Outcome, Record, Repair
 from shipper.search.ledger import Entry, Range, Report, merge
 from shipper.search.query import Page, Query
 
@@ -20,6 +20,7 @@ class FakeStore:
         self.letters: dict[str, DeadLetter] = {}
         self.entries: dict[str, Entry] = {}
         self.kept_reports: dict[str, Report] = {}
+        self.repairs: list[Repair] = []
         self.batches: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -50,6 +51,10 @@ class FakeStore:
         for report in reports:
             kept = self.kept_reports.get(report.id, report)
             self.kept_reports[report.id] = report if report.updated_at >= kept.updated_at else kept
+
+    async def repair(self, repairs: Sequence[Repair]) -> None:
+        await self.gate.wait()
+        self.repairs += repairs
 
     async def search(self, query: Query) -> Page:
         raise NotImplementedError

@@ -81,6 +81,14 @@ class Intake:
             self._buffer.put(fresh)
         self._publish()
 
+    def is_in_flight(self, series: str, sequence: int) -> bool:
+        """Say whether a record is taken and not settled yet."""
+        return (series, sequence) in self._in_flight
+
+    def names_index(self, day: str) -> bool:
+        """Say whether records of a day are taken: one of another day is a dead letter."""
+        return day in self._days
+
     def settled(self, records: Sequence[Record]) -> int:
         """Free records with a final fate, settle their receipts and return how many twins they had."""
         in_flight = self._in_flight

@@ -5,10 +5,12 @@ import socket
 from collections.abc import Callable
 
 from shipper.config import Config, component, component_names
+from shipper.enrichers import Enricher, Late, Refreshed
 from shipper.parsers import chain
 from shipper.pipeline.buffer import Buffer
 from shipper.pipeline.deliver import Delivery
 from shipper.pipeline.intake import Intake
+from shipper.pipeline.repair import Repairs
 from shipper.record import Record
 from shipper.record.ids import new_start
 from shipper.sources import Source
@@ -22,16 +24,19 @@ class Pipeline:
         self._settings = config.pipeline
         series = new_start() + "s"
         self.sources: list[Source] = [settings.build() for settings in config.sources]
+        self.enrichers: list[Enricher] = [settings.build() for settings in config.enrichers]
         self.buffer = Buffer()
         self.intake = Intake(
             {source: _reader(config, source) for source in component_names("sources")},
-            [settings.build() for settings in config.enrichers],
+            self.enrichers,
             self.buffer,
             memory_bytes=config.pipeline.memory_bytes,
             series=series,
             host=socket.gethostname(),
         )
         self.delivery = Delivery(store, self.buffer, self.intake, config.pipeline, instance=series)
+        late = [enricher for enricher in self.enrichers if isinstance(enricher, Late)]
+        self._repairs = Repairs(store, self.intake, late)
         #: True while every source listens; false before and during a stop.
         self.accepting = False
 
@@ -46,6 +51,10 @@ class Pipeline:
             delivering.create_task(self.delivery.run())
             try:
                 async with asyncio.TaskGroup() as receiving:
+                    receiving.create_task(self._repairs.run(stopping))
+                    for enricher in self.enrichers:
+                        if isinstance(enricher, Refreshed):
+                            receiving.create_task(enricher.run(stopping))
                     await self._listen(receiving, stopping)
                     self.accepting = True
                     started()

@@ -73,7 +73,7 @@ class Received:
 class Shared:
     """Fields that many records have alike (all of one host, all of one program on it), serialised only once."""
 
-    __slots__ = ("fields", "final", "opening")
+    __slots__ = ("_less", "fields", "final", "opening")
 
     def __init__(self, fields: dict[str, Any], final: frozenset[str] = frozenset()) -> None:
         self.fields = fields
@@ -81,10 +81,19 @@ class Shared:
         self.final = final
         #: The JSON object without its closing brace, to be continued.
         self.opening = orjson.dumps(fields)[:-1]
+        self._less: dict[frozenset[str], Shared] = {}
 
     def __or__(self, more: dict[str, Any]) -> "Shared":
         """Return these fields and those of `more` that are not among them."""
         return Shared(more | self.fields, self.final)
+
+    def without(self, names: frozenset[str]) -> "Shared":
+        """Return these fields but for some, the same object each time."""
+        less = self._less.get(names)
+        if less is None:
+            kept = {name: value for name, value in self.fields.items() if name not in names}
+            less = self._less[names] = Shared(kept, self.final)
+        return less
 
 
 NOTHING_SHARED = Shared({})
@@ -133,7 +142,7 @@ class Record:
     @property
     def id(self) -> str:
         """`series-sequence`, fixed width so that ids sort and compress."""
-        return f"{self.series}-{self.sequence:010d}"
+        return record_id(self.series, self.sequence)
 
     def seal(self) -> None:
         """Serialise the fields. TypeError when one of them is no JSON value.
@@ -161,8 +170,8 @@ class Record:
         shared = self.shared
         if not shared.fields.keys().isdisjoint(fields):
             fields = {name: value for name, value in fields.items() if name not in shared.final}
-            if not shared.fields.keys().isdisjoint(fields):
-                self.unshare()
+            if taken := shared.fields.keys() & fields.keys():
+                self.shared = shared.without(frozenset(taken))
         self.fields.update(fields)
 
     def unshare(self) -> None:
@@ -183,6 +192,11 @@ class Record:
         self.fields["tags"] = (*self.fields.get("tags", ()), tag)
 
 
+def record_id(series: str, sequence: int) -> str:
+    """Return a record's id: `series-sequence`, the sequence with ten digits."""
+    return f"{series}-{sequence:010d}"
+
+
 #: Fields that `said_by_host` looks at.
 COMPARED = ("event.created", "host.name", "event.original", "message", "shipper.original_base64")
 
@@ -195,6 +209,21 @@ def said_by_host(fields: Mapping[str, Any]) -> tuple[Any, ...]:
     """
     original = fields.get("event.original") or fields.get("message")
     return fields.get("event.created"), fields.get("host.name"), original, fields.get("shipper.original_base64")
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Fields that a stored record gets, over those that it has; never one that `said_by_host` looks at."""
+
+    series: str
+    sequence: int
+    day: str
+    fields: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The record's id."""
+        return record_id(self.series, self.sequence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ FIELDS: Final = (
     ),
     Field("orchestrator.resource.type", "keyword", "task (of an app) or job"),
     Field("marathon.app.version", "keyword", "version of the Marathon app, as Marathon names it"),
+    Field("marathon.app.owner", "keyword", "who answers for the app: its label SHIPPER_OWNER"),
+    Field("marathon.labels", "flattened", "the app's labels, but for those that configure other programs and us"),
+    Field("marathon.task.host", "keyword", "the task's host, as Marathon names it"),
+    Field("marathon.task.ports", "long", "the task's ports on that host"),
     Field("trace.id", "keyword", "W3C trace id, 32 hexadecimal digits"),
     Field("span.id", "keyword", "W3C parent id, 16 hexadecimal digits"),
     Field("transaction.id", "keyword", "transaction id, when the record states one"),
@@ -103,6 +107,11 @@ FIELDS: Final = (
         "shipper.sample_rate",
         "long",
         "how many records this one stands for, when its app wrote more than its budget and was sampled",
+    ),
+    Field(
+        "shipper.enriched_by",
+        "keyword",
+        "who told of its task: registry, late (the registry, after the record was stored), task_id, host",
     ),
     Field("shipper.peer", "keyword", "address that sent it, for records that no host of ours stamped"),
 )

@@ -1,15 +1,17 @@
 """Where records are kept and searched. One file per store; one contract suite for all; the same answers from each.
 
-A file here has `Config` (its settings, with `build()` and `reader()`), `EXAMPLE` (those settings as a dict) and the
-class. `Reader` is what the API needs and never writes; `Store` is what the pipeline needs.
+A file here has `Config` (its settings, with `build()`, `reader()` and `keeper()`), `EXAMPLE` (those settings as a
+dict) and the class. `Reader` is what the API needs and never writes; `Store` is what the pipeline needs; `Keeper`
+deletes what is too old.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol, Self
 
-from shipper.record import DeadLetter, Outcome, Record
+from shipper.record import DeadLetter, Outcome, Record, Repair
 from shipper.search.ledger import Entry, Range, Report
 from shipper.search.query import Page, Query
+from shipper.search.retention import Removal, StoredDay
 
 
 class Reader(Protocol):
@@ -59,3 +61,31 @@ class Store(Reader, Protocol):
 
     async def put_reports(self, reports: Sequence[Report]) -> None:
         """Write reports, each over an older one with the same id, never over a newer one. StoreBusy: call again."""
+
+    async def repair(self, repairs: Sequence[Repair]) -> None:
+        """Give stored records more fields, over those that they have; one that is not stored is left out.
+
+        No index and no file is made for it. StoreBusy: call again with the same; StoreRejected: never.
+        """
+
+
+class Keeper(Protocol):
+    """Deletes what is too old. StoreBusy: not now; StoreUnusable: another process is the one that deletes."""
+
+    async def __aenter__(self) -> Self:
+        """Open it; StoreUnusable when a person must act first."""
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+
+    async def days(self) -> list[StoredDay]:
+        """Return the days that there are, sorted."""
+
+    async def count(self, removal: Removal) -> int:
+        """Return how many records would be deleted."""
+
+    def remove(self, removal: Removal) -> AsyncIterator[int]:
+        """Delete, and give the number of records of each step."""
+
+    async def forget(self, before: int) -> None:
+        """Delete dead letters, reports and whole series of the ledger older than this (nanoseconds since 1970)."""

@@ -14,6 +14,9 @@ _LAST: Final = 2**63 - 1
 
 _COLLISION: Final = Outcome(Fate.REJECTED, "id collision: a different record is stored under this id")
 
+#: Of a record whose day is deleted already: it is acknowledged, and accounted for.
+EXPIRED: Final = Outcome(Fate.DISCARDED, "expired")
+
 
 def outcome_of_twin(fields: Mapping[str, Any], stored: Mapping[str, Any]) -> Outcome:
     """Say what becomes of a record whose id is taken: a duplicate when host, host time and original text are equal."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
+from shipper.record import STORED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import from_ns
 from shipper.search.ledger import Entry, Report
 from shipper.stores._agreement import bug, original
@@ -91,6 +91,15 @@ def item_outcome(result: dict[str, Any]) -> Outcome:
     if status in (403, 404) or kind in _INDEX_ERRORS:
         return Outcome(Fate.REFUSED, reason(error))
     return Outcome(Fate.REJECTED, reason(error))
+
+
+def repair_lines(cluster: str, repairs: Sequence[Repair]) -> bytes:
+    """Bulk body that gives stored records more fields; two shippers may repair the same one."""
+    lines: list[bytes] = []
+    for repair in repairs:
+        place = {"_index": f"logs-mesos.{cluster}-{repair.day}", "_id": repair.id, "retry_on_conflict": 3}
+        lines += (orjson.dumps({"update": place}), orjson.dumps({"doc": repair.fields}))
+    return b"\n".join([*lines, b""])
 
 
 def letter_lines(cluster: str, letters: Sequence[DeadLetter]) -> bytes:

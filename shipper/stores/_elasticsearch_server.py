@@ -15,6 +15,7 @@ from shipper.errors import StoreBusy, StoreRejected
 
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch
+    from pydantic import SecretStr
 
     from shipper.stores.elasticsearch import Config
 
@@ -49,15 +50,19 @@ class Server:
         self._where = "Elasticsearch at " + ", ".join(config.urls)
         self._seconds = config.request_seconds
         self._headers = {"accept": _ACCEPT, **_authorization(config)}
+        key = config.repair_api_key
+        #: Of requests that change stored records.
+        self._repair_headers = self._headers if key is None else {**self._headers, **_by_key(key)}
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
 
-    async def send(self, body: bytes) -> Any:
-        """Send a bulk request; StoreBusy, StoreRejected."""
+    async def send(self, body: bytes, *, repair: bool = False) -> Any:
+        """Send a bulk request, one that changes stored records with the key for that; StoreBusy, StoreRejected."""
         target = "/_bulk?filter_path=errors,items.*.status,items.*.error"
-        status, answer = await self._perform("POST", target, body, _NDJSON)
+        headers = self._repair_headers if repair else self._headers
+        status, answer = await self._perform("POST", target, body, _NDJSON, headers)
         if status != 200:
             raise self._error(status, answer, "may not write")
         if not isinstance(answer, dict) or "errors" not in answer:
@@ -74,10 +79,14 @@ class Server:
             return None
         raise self._error(status, answer, f"may not {method} {target.partition('?')[0]}")
 
-    async def _perform(self, method: str, target: str, body: bytes | None, content_type: str) -> tuple[int, Any]:
+    async def _perform(
+        self, method: str, target: str, body: bytes | None, content_type: str, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
         from elastic_transport import ConnectionTimeout, SerializationError, TransportError
 
-        headers = self._headers if body is None else {**self._headers, "content-type": content_type}
+        headers = headers or self._headers
+        if body is not None:
+            headers = {**headers, "content-type": content_type}
         try:
             # One try: the pipeline tries again, and finds out what was stored meanwhile.
             answer = await self._client.transport.perform_request(
@@ -144,8 +153,12 @@ def _client(config: "Config") -> "AsyncElasticsearch":
 
 def _authorization(config: "Config") -> dict[str, str]:
     if config.api_key is not None:
-        return {"authorization": f"ApiKey {config.api_key.get_secret_value()}"}
+        return _by_key(config.api_key)
     if config.username is not None and config.password is not None:
         pair = f"{config.username}:{config.password.get_secret_value()}".encode()
         return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
     return {}
+
+
+def _by_key(key: "SecretStr") -> dict[str, str]:
+    return {"authorization": f"ApiKey {key.get_secret_value()}"}

@@ -5,7 +5,7 @@ cannot make this thread wait for it row by row (measured beside a busy one: 1,30
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from shipper.record import STORED, Outcome, Record
+from shipper.record import STORED, Outcome, Record, Repair
 from shipper.record.times import to_ns
 from shipper.search.words import words
 from shipper.stores._agreement import bug, outcome_of_twin
@@ -22,6 +22,8 @@ from shipper.stores._sqlite_files import open_to_write
 
 _ROWS_PER_STATEMENT: Final = 500
 _INSERT_RECORDS: Final = "INSERT INTO records VALUES"
+#: With no row id, so that the row that is there keeps its own; of the columns a repair may change only these.
+_REPAIRED: Final = "ON CONFLICT (series, sequence) DO UPDATE SET app = excluded.app, document = excluded.document"
 _INSERT_WORDS: Final = "INSERT INTO words (rowid, text) VALUES"
 #: Types that a column takes.
 _SIMPLE: Final = frozenset({str, int, float, bool, type(None)})
@@ -37,7 +39,7 @@ class Day:
         self._path = path
         self._connection = open_to_write(path)
         self._file = path.stat().st_ino
-        self._next_row = 1 + (self._connection.execute("SELECT MAX(rowid) FROM records").fetchone()[0] or 0)
+        self._next_row = 1 + last_row(self._connection)
 
     def is_current(self) -> bool:
         """False when somebody moved or deleted the file: what is written into it then would be lost."""
@@ -64,7 +66,7 @@ class Day:
 
     def _put_one_by_one(self, records: Sequence[Record], ingested: str) -> list[Outcome]:
         """Look up which records are there, compare them, fence off those that cannot be written, store the rest."""
-        known = self._stored(records)
+        known = self._stored((record.series, record.sequence) for record in records)
         outcomes = []
         rows = []
         for record in records:
@@ -84,9 +86,19 @@ class Day:
         self._insert(rows)
         return outcomes
 
-    def _stored(self, records: Sequence[Record]) -> dict[tuple[str, int], Any]:
+    def repair(self, repairs: Sequence[Repair]) -> None:
+        """Add fields to those records that are there; the words of their messages stay as they are."""
+        stored = self._stored((repair.series, repair.sequence) for repair in repairs)
+        for repair in repairs:
+            if (repair.series, repair.sequence) in stored:
+                stored[repair.series, repair.sequence].update(repair.fields)
+        rows = [(None, *id, *_columns(fields), orjson.dumps(fields)) for id, fields in stored.items()]
+        with transaction(self._connection):
+            insert(self._connection, _INSERT_RECORDS, rows, _REPAIRED)
+
+    def _stored(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Any]:
         """Fields of those records whose ids are taken."""
-        ids = [(record.series, record.sequence) for record in records if record.sequence < 2**63]
+        ids = [(series, sequence) for series, sequence in wanted if sequence < 2**63]
         found: dict[tuple[str, int], Any] = {}
         for start in range(0, len(ids), _ROWS_PER_STATEMENT):
             part = ids[start : start + _ROWS_PER_STATEMENT]
@@ -115,14 +127,21 @@ def _row(record: Record, ingested: str) -> _Row:
     columns = (
         record.series,
         record.sequence,
+        *_columns(fields),
+        b'%b,"event.ingested":"%b"}' % (record.document[:-1], ingested.encode()),
+    )
+    return columns, " ".join(words(fields.get("message", "")))
+
+
+def _columns(fields: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the columns between the id and the document."""
+    return (
         to_ns(fields["@timestamp"]),
         fields.get("log.level"),
         fields.get("service.name"),
         fields.get("host.name"),
         fields.get("http.request.id"),
-        b'%b,"event.ingested":"%b"}' % (record.document[:-1], ingested.encode()),
     )
-    return columns, " ".join(words(fields.get("message", "")))
 
 
 def _check(row: _Row) -> None:
@@ -132,6 +151,13 @@ def _check(row: _Row) -> None:
             raise TypeError(f"{type(value).__name__} where a single value belongs")
         if type(value) is int and not -(2**63) <= value < 2**63:
             raise OverflowError(f"number too large: {value}")
+
+
+def last_row(connection: sqlite3.Connection) -> int:
+    """Return the highest row that ever was: the index of words knows deleted ones (see _sqlite_retention) too."""
+    (deleted,) = connection.execute("PRAGMA application_id").fetchone()
+    (last,) = connection.execute("SELECT MAX(rowid) FROM records").fetchone()
+    return int(max(deleted, last or 0))
 
 
 @contextmanager

@@ -10,12 +10,13 @@ from typing import Any, Final
 import orjson
 
 from shipper.errors import StoreBusy, StoreUnusable
-from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
+from shipper.record import STORED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import day, from_ns
 from shipper.search.ledger import Entry, Report
 from shipper.stores import _sqlite_files as files
-from shipper.stores._agreement import bug
+from shipper.stores._agreement import EXPIRED, bug
 from shipper.stores._sqlite_day import Day, insert, transaction
+from shipper.stores._sqlite_retention import forget
 
 #: Day files open at the same time; records of more days than these are rare (a host that comes back after long).
 _OPEN_DAYS: Final = 4
@@ -25,7 +26,6 @@ _NEWER_REPORT: Final = (
     "ON CONFLICT (id) DO UPDATE SET host = excluded.host, updated_at = excluded.updated_at, figures = excluded.figures"
     " WHERE excluded.updated_at >= updated_at"
 )
-_EXPIRED: Final = Outcome(Fate.DISCARDED, "expired")
 
 
 class Writer:
@@ -92,7 +92,7 @@ class Writer:
         if not files.is_day(name):
             return [bug(ValueError(f"no day: {name!r}"))] * len(records), None
         if name < self._first_day():
-            return [_EXPIRED] * len(records), None
+            return [EXPIRED] * len(records), None
         ingested = from_ns(self._clock())
         try:
             return self._day(name).put(records, ingested), None
@@ -106,6 +106,25 @@ class Writer:
         except OSError as error:
             trouble = f"{files.day_file(self._directory, name)}: {error.strerror}"
             return [Outcome(Fate.BUSY, trouble)] * len(records), trouble
+
+    def repair(self, repairs: Sequence[Repair]) -> None:
+        """Give stored records more fields; days that are not kept, or have no file, are left out."""
+        by_day: dict[str, list[Repair]] = {}
+        for repair in repairs:
+            by_day.setdefault(repair.day, []).append(repair)
+        for name, of_day in by_day.items():
+            path = files.day_file(self._directory, name)
+            if not files.is_day(name) or name < self._first_day() or not path.exists():
+                continue
+            try:
+                self._day(name).repair(of_day)
+            except sqlite3.Error as error:
+                if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+                    raise
+                self._close_day(name)
+                raise StoreBusy(files.explain(error, path)) from None
+            except OSError as error:
+                raise StoreBusy(f"{path}: {error.strerror}") from None
 
     def put_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; one with a known id replaces it."""
@@ -173,23 +192,11 @@ class Writer:
                 if name < first:
                     self._close_day(name)
                     files.remove_day(path)
-            self._expire_ledger(before)
+            forget(self._open_ledger(), before)
         except (OSError, StoreBusy, sqlite3.OperationalError) as error:
             self._troubles["retention"] = f"{self._directory}: old days could not be deleted: {error}"
         else:
             self._troubles["retention"] = None
-
-    def _expire_ledger(self, before: int) -> None:
-        """Delete what is older; of the ledger whole series only, as a part of one would look like a loss."""
-        ledger = self._open_ledger()
-        with transaction(ledger):
-            ledger.execute("DELETE FROM dead_letters WHERE received_at < ?", (before,))
-            ledger.execute("DELETE FROM reports WHERE updated_at < ?", (before,))
-            ledger.execute(
-                "DELETE FROM entries WHERE (host, series) IN"
-                " (SELECT host, series FROM entries GROUP BY host, series HAVING MAX(updated_at) < ?)",
-                (before,),
-            )
 
     def _open_ledger(self) -> sqlite3.Connection:
         """Return the ledger's connection, made when there is none; sqlite3.Error when it cannot be."""

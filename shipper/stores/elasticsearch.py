@@ -19,20 +19,23 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shipper.config import Settings
 from shipper.errors import StoreBusy, StoreRejected, StoreUnusable
-from shipper.record import COMPARED, DeadLetter, Fate, Outcome, Record
+from shipper.record import COMPARED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import from_ns
 from shipper.search.ledger import Entry, Range, Report, merge
 from shipper.search.query import Page, Query
+from shipper.search.retention import first_day
 from shipper.stores import _elasticsearch_questions as questions
-from shipper.stores._agreement import outcome_of_twin
+from shipper.stores._agreement import EXPIRED, outcome_of_twin
 from shipper.stores._elasticsearch_bulk import (
     Batch,
     entry_lines,
     item_outcome,
     letter_lines,
+    repair_lines,
     report_lines,
     report_of,
 )
+from shipper.stores._elasticsearch_retention import ElasticsearchKeeper
 from shipper.stores._elasticsearch_server import Server
 from shipper.stores._elasticsearch_templates import templates
 
@@ -60,10 +63,17 @@ class Config(Settings):
     api_key: SecretStr | None = Field(default=None, description="API key, encoded, as Elasticsearch shows it once")
     username: str | None = Field(default=None, description="user name, when there is no API key")
     password: SecretStr | None = Field(default=None, description="password of that user")
+    repair_api_key: SecretStr | None = Field(
+        default=None,
+        description="second API key, which may update records whose task became known late; default: the same login",
+    )
     ca_certs: str | None = Field(
         default=None, description="file of certificates to trust, when the system does not know them"
     )
     request_seconds: float = Field(default=30, gt=0, description="how long a request may take")
+    retention_days: int = Field(
+        default=0, ge=0, description="days that `shipper retention` keeps; records of older ones expire; 0: for ever"
+    )
     replicas: int = Field(default=1, ge=0, description="copies of new indices beside the first; 0 on a single node")
 
     @field_validator("urls")
@@ -92,6 +102,10 @@ class Config(Settings):
     def reader(self, cluster: str) -> "ElasticsearchReader":
         """Return one that only reads."""
         return ElasticsearchReader(self, cluster)
+
+    def keeper(self, cluster: str) -> ElasticsearchKeeper:
+        """Return one that deletes what is too old."""
+        return ElasticsearchKeeper(self, cluster)
 
 
 class ElasticsearchReader:
@@ -218,6 +232,9 @@ class ElasticsearchStore(ElasticsearchReader):
 
     async def put(self, records: Sequence[Record]) -> list[Outcome]:
         """Store a batch by one bulk request; a record whose id is taken is compared with its twin."""
+        first = first_day(time.time_ns(), self._config.retention_days)
+        if any(record.day < first for record in records):
+            return await self._put_around(records, first)
         await self._prepare()
         batch = Batch(self._cluster, records, from_ns(time.time_ns()))
         if batch.body:
@@ -227,6 +244,12 @@ class ElasticsearchStore(ElasticsearchReader):
         if records and all(outcome.fate is Fate.BUSY for outcome in batch.outcomes):
             raise StoreBusy(f"Elasticsearch: {batch.outcomes[0].reason}")
         return batch.outcomes
+
+    async def _put_around(self, records: Sequence[Record], first: str) -> list[Outcome]:
+        """Store the records of days that are kept: an index that was deleted must not come back."""
+        young = [record for record in records if record.day >= first]
+        stored = iter(await self.put(young) if young else ())
+        return [next(stored) if record.day >= first else EXPIRED for record in records]
 
     async def put_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; the same one twice is kept once."""
@@ -239,6 +262,23 @@ class ElasticsearchStore(ElasticsearchReader):
     async def put_reports(self, reports: Sequence[Report]) -> None:
         """Write reports, each over an older one with the same id."""
         await self._write_all(report_lines(self._cluster, reports), known=409)
+
+    async def repair(self, repairs: Sequence[Repair]) -> None:
+        """Give stored records more fields; what is not there is asked first, as an update would make its index again."""
+        docs = [{"_index": f"logs-mesos.{self._cluster}-{repair.day}", "_id": repair.id} for repair in repairs]
+        answer = await self._server.ask("POST", "/_mget?_source=false", {"docs": docs}) if docs else {"docs": []}
+        if answer is None:
+            raise StoreBusy("Elasticsearch: stored records could not be read")
+        there = [repair for repair, doc in zip(repairs, answer["docs"], strict=True) if doc.get("found")]
+        if not there:
+            return
+        answer = await self._server.send(repair_lines(self._cluster, there), repair=True)
+        for item in answer["items"] if answer["errors"] else ():
+            outcome = item_outcome(item["update"])
+            if item["update"]["status"] not in (200, 404):  # 404: deleted just now
+                raise (StoreRejected if outcome.fate is Fate.REJECTED else StoreBusy)(
+                    f"Elasticsearch: {outcome.reason}"
+                )
 
     async def _write_all(self, body: bytes, known: int = 200) -> None:
         """Write documents of our own; StoreBusy when one of them was not taken."""

@@ -13,11 +13,12 @@ from pydantic import Field
 
 from shipper.config import Settings
 from shipper.errors import StoreBusy
-from shipper.record import DeadLetter, Outcome, Record
+from shipper.record import DeadLetter, Outcome, Record, Repair
 from shipper.search.ledger import Entry, Range, Report
 from shipper.search.query import Page, Query
 from shipper.stores import _sqlite_files as files
 from shipper.stores import _sqlite_read as read
+from shipper.stores._sqlite_retention import SqliteKeeper
 from shipper.stores._sqlite_write import Writer
 
 EXAMPLE: Final[dict[str, Any]] = {"type": "sqlite", "path": "data", "retention_days": 14}
@@ -47,6 +48,10 @@ class Config(Settings):
     def reader(self, cluster: str) -> "SqliteReader":
         """Return one that only reads, beside the process that writes or without any."""
         return SqliteReader(files.directory_of(self.path, cluster), self.search_seconds)
+
+    def keeper(self, cluster: str) -> SqliteKeeper:
+        """Return one that deletes what is too old, while no shipper owns the folder."""
+        return SqliteKeeper(files.directory_of(self.path, cluster))
 
 
 class SqliteReader:
@@ -150,6 +155,10 @@ class SqliteStore(SqliteReader):
     async def put_reports(self, reports: Sequence[Report]) -> None:
         """Write reports, each over an older one with the same id."""
         await self._write(self._writer.put_reports, reports)
+
+    async def repair(self, repairs: Sequence[Repair]) -> None:
+        """Give stored records more fields: one transaction per day."""
+        await self._write(self._writer.repair, repairs)
 
     async def healthy(self) -> str | None:
         """Return why the last write failed, if it did."""

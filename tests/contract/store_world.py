@@ -3,16 +3,20 @@
 import dataclasses
 import json
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from shipper.stores import Reader, Store
+from shipper.stores import Keeper, Reader, Store
 
 
 class Settings(Protocol):
     def build(self, cluster: str) -> Store: ...
 
     def reader(self, cluster: str) -> Reader: ...
+
+    def keeper(self, cluster: str) -> Keeper: ...
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Any: ...
 
 
 @dataclasses.dataclass

@@ -1,0 +1,139 @@
+"""Deleting what is too old, the same from every store."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
+from shipper.record.times import day, from_ns
+from shipper.search.ledger import Entry, Report
+from shipper.search.query import Query
+from shipper.search.retention import Removal
+from shipper.search.words import parse_text
+from shipper.stores import Keeper
+from tests.contract.store_world import World
+from tests.contract.test_stores import DAY_NS, NOON, SERIES, numbers, put_all, record
+
+#: Kept by a store that keeps 14 days, and not the newest.
+OLD = NOON - 5 * DAY_NS
+
+
+def of(app: str | None, sequence: int, message: str = "hello", at: int = OLD) -> Record:
+    made = record(sequence, message, at=at)
+    if app is not None:
+        made.fields["orchestrator.resource.name"] = app
+    return made
+
+
+def keeper(world: World) -> Keeper:
+    return world.settings.keeper(world.cluster)
+
+
+async def remove(world: World, *removals: Removal) -> list[int]:
+    async with keeper(world) as found:
+        return [sum([count async for count in found.remove(removal)]) for removal in removals]
+
+
+async def stored(world: World, text: str = "") -> list[int]:
+    world.settle()
+    phrases = tuple(parse_text(text))
+    async with world.reader() as reader:
+        return sorted(numbers(await reader.search(Query(phrases=phrases))))
+
+
+async def test_days_are_listed_counted_and_deleted(world: World) -> None:
+    async with world.store() as store:
+        await put_all(store, [of("/a", 1), of("/b", 2), of("/a", 3, at=NOON)])
+    world.settle()
+    async with keeper(world) as found:
+        listed = await found.days()
+        assert [(one.day, one.records) for one in listed] == [(day(from_ns(OLD)), 2), (day(from_ns(NOON)), 1)]
+        assert min(one.bytes for one in listed) > 0
+        assert await found.count(Removal(listed[0].day)) == 2
+        assert await found.count(Removal("2020.01.01", ("/a",))) == 0
+    assert await remove(world, Removal(listed[0].day)) == [2]
+    assert await stored(world) == [3]
+    async with keeper(world) as found:
+        assert [one.day for one in await found.days()] == [day(from_ns(NOON))]
+
+
+@pytest.mark.parametrize(
+    ("removal", "left"),
+    [
+        (Removal(day(from_ns(OLD)), ("/a",), others=False), [2, 3, 4]),
+        (Removal(day(from_ns(OLD)), ("/a", "/b"), others=False), [3, 4]),
+        (Removal(day(from_ns(OLD)), ("/a",), others=True), [1, 4]),
+        (Removal(day(from_ns(OLD)), ("/none",), others=False), [1, 2, 3, 4]),
+        (Removal(day(from_ns(OLD)), ("/none",), others=True), [4]),
+    ],
+)
+async def test_records_of_apps_go_out_of_a_day(world: World, removal: Removal, left: list[int]) -> None:
+    async with world.store() as store:
+        await put_all(store, [of("/a", 1), of("/b", 2), of(None, 3), of("/a", 4, at=NOON)])
+    world.settle()
+    async with keeper(world) as found:
+        assert await found.count(removal) == 4 - len(left)
+    assert await remove(world, removal, removal) == [4 - len(left), 0]
+    assert await stored(world) == left
+
+
+async def test_what_comes_after_a_deletion_is_found_by_its_own_words_only(world: World) -> None:
+    async with world.store() as store:
+        await put_all(store, [of("/b", 1, "red"), of("/a", 2, "green"), of("/a", 3, "green")])
+    world.settle()
+    await remove(world, Removal(day(from_ns(OLD)), ("/a",), others=False))
+    async with world.store() as store:
+        await put_all(store, [of("/b", 4, "blue"), of("/b", 5, "blue")])
+        assert (await store.put([of("/b", 1, "red")]))[0].fate is Fate.DUPLICATE
+    assert await stored(world, "green") == []
+    assert await stored(world, "blue") == [4, 5]
+    assert await stored(world, "red") == [1]
+
+
+async def test_a_record_of_a_day_that_is_not_kept_expires(world: World) -> None:
+    old = dataclasses.replace(world, settings=world.settings.model_copy(update={"retention_days": 3}))
+    async with old.store() as store:
+        outcomes = await store.put([of("/a", 1), of("/a", 2, at=NOON), of("/a", 3)])
+        assert outcomes == [Outcome(Fate.DISCARDED, "expired"), STORED, Outcome(Fate.DISCARDED, "expired")]
+        assert await store.put([of("/a", 4)]) == [Outcome(Fate.DISCARDED, "expired")]
+    assert await stored(world) == [2]
+
+
+def _entries(now: int) -> Sequence[Entry]:
+    ages = {"old": (9, 8), "partly": (9, 1), "young": (1, 1)}
+    return [
+        Entry(f"{series}-{number}", "h1", series, "stored", number, number, 1, now - age * DAY_NS, now - age * DAY_NS)
+        for series, both in ages.items()
+        for number, age in enumerate(both, 1)
+    ]
+
+
+async def test_of_the_ledger_only_whole_series_go(world: World) -> None:
+    now = time.time_ns()
+    ages = {age: now - age * DAY_NS for age in (9, 1)}
+    letters = [
+        DeadLetter(f"l{age}", day(from_ns(at)), SERIES, age, "h1", "rejected", "x", b"x", at)
+        for age, at in ages.items()
+    ]
+    reports = [Report(f"s{age}/reader", "h1", f"s{age}", "reader", at, {"a": 1}) for age, at in ages.items()]
+    async with world.store() as store:
+        await store.put_ledger(_entries(now))
+        await store.put_dead_letters(letters)
+        await store.put_reports(reports)
+    world.settle()
+    async with keeper(world) as found:
+        await found.forget(now - 5 * DAY_NS)
+        await found.forget(now - 5 * DAY_NS)
+    world.settle()
+    async with world.reader() as reader:
+        assert [one.id for one in await reader.ledger()] == ["partly-1", "partly-2", "young-1", "young-2"]
+        assert [one["id"] for one in await reader.dead_letters(10)] == ["l1"]
+        assert [one.id for one in await reader.reports()] == ["s1/reader"]
+
+
+async def test_an_empty_store_has_nothing_to_delete(world: World) -> None:
+    async with keeper(world) as found:
+        assert await found.days() == []
+        await found.forget(NOON)

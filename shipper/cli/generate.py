@@ -4,7 +4,10 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _RSYSLOG = """\
 Write what a host needs into rsyslog/: rsyslogd's configuration, `shipper host`, systemd units, Docker's options and the
@@ -17,14 +20,28 @@ examples:
   shipper generate rsyslog --settings host.yaml --host-name web-3     keys of the file as the options, with _ for -
   shipper generate rsyslog --check        write nothing; the real rsyslogd says whether it is right
 """
+_MARATHON = """\
+Write what a cluster needs into marathon-apps/: the apps as Marathon's JSON, jobs for Chronos, samples, the recipe of
+the image; marathon-apps/README.md says what goes where. Secrets are named, never written.
+"""
+_MARATHON_EXAMPLES = """\
+examples:
+  shipper generate marathon --settings cluster.yaml     keys of the file as the options, with _ for -
+  shipper generate marathon --marathon 0.9.1 --package archive --archive http://files.example/shipper-0.1.0.tar.gz
+  shipper generate marathon --elasticsearch elsewhere --elasticsearch-urls https://es.example:9200
+"""
+_ARCHIVE = """\
+Write shipper-VERSION.tar.gz: the product with all it needs but Python, as it is installed here and locked in the lock
+file. Unpack it anywhere: shipper/run shipper --version
+"""
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the commands of this file."""
     parser = commands.add_parser(
         "generate",
-        help="write what hosts need",
-        description="Write what hosts need; the same settings, the same bytes.",
+        help="write what hosts and clusters need",
+        description="Write what hosts and clusters need; the same settings, the same bytes.",
     )
     programs = parser.add_subparsers(title="programs", metavar="PROGRAM", required=True, parser_class=_SettingsParser)
     rsyslog = programs.add_parser(
@@ -38,6 +55,22 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     rsyslog.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
     rsyslog.add_argument("--check", action="store_true", help="write nothing; rsyslogd -N1 says whether it is right")
     rsyslog.set_defaults(function=_rsyslog)
+    marathon = programs.add_parser(
+        "marathon",
+        help="all that a cluster needs: apps for Marathon, jobs for Chronos, the image",
+        description=_MARATHON,
+        epilog=_MARATHON_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_out(marathon)
+    marathon.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
+    marathon.set_defaults(function=_marathon)
+    archive = programs.add_parser("archive", help="the product as one file, for Mesos to fetch", description=_ARCHIVE)
+    _add_out(archive)
+    archive.add_argument(
+        "--lock", metavar="FILE", type=Path, default=Path("requirements.lock"), help="default: %(default)s"
+    )
+    archive.set_defaults(function=_archive)
     docs = programs.add_parser("docs", help="docs/configuration.md", description="The page of every setting.")
     _add_out(docs)
     docs.set_defaults(function=_docs)
@@ -52,25 +85,42 @@ class _SettingsParser(argparse.ArgumentParser):
 
     # argparse's own signature: what it is called with is not of our making.
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        if self.prog.endswith(" rsyslog"):
-            from shipper.generate.rsyslog import Settings
-
+        settings = _settings_of(self.prog.rpartition(" ")[2])
+        if settings is not None:
             group = self.add_argument_group("settings")
-            for name, field in Settings.model_fields.items():
-                default = f" (default: {field.default})" if field.default not in ("", []) else ""
+            for name, field in settings.model_fields.items():
+                default = f" (default: {field.default})" if field.default not in ("", [], {}) else ""
                 help_text = f"{field.description}{default}".replace("%", "%%")
                 option = f"--{name.replace('_', '-')}"
                 group.add_argument(option, dest=f"setting_{name}", metavar="VALUE", help=help_text)
         return super().parse_known_args(args, namespace)
 
 
-def _rsyslog(options: argparse.Namespace) -> int:
+def _settings_of(program: str) -> "type[BaseModel] | None":
+    if program == "rsyslog":
+        from shipper.generate import rsyslog
+
+        return rsyslog.Settings
+    if program == "marathon":
+        from shipper.generate import marathon
+
+        return marathon.Settings
+    return None
+
+
+def _given(options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings of the file, and those of the command line on top."""
     from shipper.config import read_yaml
-    from shipper.generate import host, rsyslog
 
     written = read_yaml(options.settings) if options.settings else {}
     given = {name.removeprefix("setting_"): value for name, value in vars(options).items() if name[:8] == "setting_"}
-    settings = rsyslog.read({**written, **{name: value for name, value in given.items() if value is not None}})
+    return {**written, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _rsyslog(options: argparse.Namespace) -> int:
+    from shipper.generate import host, rsyslog
+
+    settings = rsyslog.read(_given(options))
     if not options.check:
         return _write(host.generate(settings), options.out)
     program = rsyslog.find()
@@ -79,6 +129,23 @@ def _rsyslog(options: argparse.Namespace) -> int:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
     print(f"{program} accepts it")
+    return 0
+
+
+def _marathon(options: argparse.Namespace) -> int:
+    from shipper.generate import marathon
+
+    return _write(marathon.generate(marathon.read(_given(options))), options.out)
+
+
+def _archive(options: argparse.Namespace) -> int:
+    from shipper.errors import ConfigError
+    from shipper.generate import archive
+
+    try:
+        print(archive.write(options.lock, options.out))
+    except OSError as error:
+        raise ConfigError(f"--out {options.out}: cannot write {error.filename}: {error.strerror}") from None
     return 0
 
 

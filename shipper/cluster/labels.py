@@ -12,6 +12,8 @@ from typing import Any, Final
 
 #: Labels that begin so are ours.
 PREFIX: Final = "SHIPPER_"
+#: Marks an app that `shipper deploy` made; asks for nothing.
+ROLE: Final = "SHIPPER_ROLE"
 #: Names kept for rules that are not there yet: setting one is no mistake, and has no effect.
 RESERVED: Final = ("SHIPPER_PARSE", "SHIPPER_MULTILINE", "SHIPPER_REDACT")
 #: Problems that are told of one app; more are counted.
@@ -119,6 +121,8 @@ def shown(value: object) -> str:
 
 def _ours(name: str) -> str | None:
     """Return the name of ours that was meant, "" for one that resembles none, None for a label that is not ours."""
+    if name == ROLE:
+        return None
     if name in ALLOWED:
         return name
     likely = name[:_LONGEST_NAME].upper().replace("-", "_").replace(".", "_")

@@ -1,0 +1,193 @@
+"""The settings of a cluster: what may differ between clusters, checked before any of it stands in an app."""
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from shipper import __version__, config
+from shipper.errors import ConfigError
+
+_URL: Final = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:/[\w./-]*)?", re.ASCII
+)
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
+_VARIABLE: Final = re.compile(r"SHIPPER_[A-Z0-9_]{1,100}", re.ASCII)
+_SOURCE: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*", re.ASCII)
+_APP_PATH: Final = r"^(/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){1,8}$"
+_IMAGE: Final = r"^[a-z0-9][A-Za-z0-9._:/@-]{0,254}$"
+_PATH: Final = r"^(/[A-Za-z0-9._-]{1,255}){1,32}$"
+
+
+def _port(number: int, description: str) -> int:
+    port: int = Field(default=number, ge=1, le=65535, description=f"{description}: service port on 127.0.0.1")
+    return port
+
+
+class Settings(config.Settings):
+    """What may differ between clusters. Every value is checked: it ends up in JSON that a shell reads later."""
+
+    marathon: Literal["0.9.1", "1.4", "1.10"] = Field(
+        default="1.10", description="newest of these that is not newer than the Marathon of the cluster"
+    )
+    group: str = Field(default="/shipper", pattern=_APP_PATH, description="path in Marathon below which the apps are")
+    owner: str = Field(
+        default="logging", pattern=r"^[A-Za-z0-9@#][A-Za-z0-9._@#-]{0,63}$", description="SHIPPER_OWNER of the apps"
+    )
+    cluster: str = Field(
+        default="dev", pattern=r"^[a-z0-9][a-z0-9._]{0,62}$", description="name of the cluster: part of index names"
+    )
+    package: Literal["image", "archive"] = Field(
+        default="image", description="how the product comes to a host: a Docker image, or an archive that Mesos fetches"
+    )
+    image: str = Field(default=f"shipper:{__version__}", pattern=_IMAGE, description="image of the product")
+    archive: str = Field(
+        default=f"file:///opt/shipper/shipper-{__version__}.tar.gz",
+        pattern=r"^(https?|ftp|hdfs|file)://[A-Za-z0-9._:/@-]{1,1000}\.tar\.gz$",
+        description="where Mesos fetches the archive, for package=archive",
+    )
+    shippers: int = Field(default=3, ge=1, le=1000, description="instances of the shipper, one per host")
+    apis: int = Field(default=2, ge=1, le=100, description="instances of API and page")
+    hosts: str = Field(
+        default="", pattern=r"^[A-Za-z0-9.*|()\[\]?+\\-]{0,253}$", description="pattern of the hosts that may run them"
+    )
+    drain_seconds: int = Field(default=20, ge=1, le=300, description="how long a shipper may take to finish at a stop")
+    relp_port: int = _port(5140, "RELP of the shippers")
+    shipper_port: int = _port(5141, "health and metrics of the shippers")
+    api_port: int = _port(8090, "API and page")
+    front_port: int = _port(8088, "nginx, in front of API and Kibana")
+    kibana_port: int = _port(5601, "Kibana")
+    elasticsearch_port: int = _port(9200, "Elasticsearch")
+    elasticsearch: Literal["mesos", "elsewhere"] = Field(
+        default="mesos", description="run Elasticsearch on Mesos, or use one that is elsewhere"
+    )
+    elasticsearch_urls: list[str] = Field(
+        default=[], max_length=64, description="http://host:port of its nodes, for elasticsearch=elsewhere"
+    )
+    elasticsearch_hosts: list[str] = Field(
+        default=["es-1", "es-2", "es-3"], min_length=1, max_length=64,
+        description="hosts that run a node each, as Marathon names them",
+    )  # fmt: skip
+    elasticsearch_transport_port: int = Field(
+        default=9300,
+        ge=1024,
+        le=65535,
+        description="port of these hosts on which the nodes find each other; not one that Mesos offers",
+    )
+    elasticsearch_heap_mb: int = Field(default=2048, ge=256, le=31_744, description="Java heap of a node")
+    elasticsearch_disk_mb: int = Field(default=100_000, ge=1000, le=10**8, description="volume of a node's data")
+    elasticsearch_image: str = Field(
+        default="docker.elastic.co/elasticsearch/elasticsearch:8.19.9", pattern=_IMAGE, description="8.19 or 9.x"
+    )
+    replicas: int = Field(default=1, ge=0, le=10, description="copies of an index beside the first")
+    kibana: bool = Field(default=True, description="run Kibana")
+    kibana_image: str = Field(
+        default="docker.elastic.co/kibana/kibana:8.19.9", pattern=_IMAGE, description="of Elasticsearch's version"
+    )
+    nginx_image: str = Field(default="nginx:1.28.0", pattern=_IMAGE, description="nginx, in front and as a sample")
+    busybox_image: str = Field(default="busybox:1.36.1", pattern=_IMAGE, description="image of the date samples")
+    front_names: list[str] = Field(
+        default=["logs.localhost"], max_length=16, description="host names under which HAProxy sends requests to nginx"
+    )
+    haproxy: Literal["systemd", "app"] = Field(
+        default="systemd", description="what runs `shipper haproxy` on the hosts; app: Marathon, one per host"
+    )
+    agents: int = Field(default=3, ge=1, le=10_000, description="hosts of the cluster, for haproxy=app")
+    haproxy_group: str = Field(
+        default="external", pattern=r"^[A-Za-z0-9_.-]{1,63}$", description="HAPROXY_GROUP of the apps"
+    )
+    host_program: str = Field(
+        default="/opt/shipper/bin/shipper", pattern=_PATH, description="the command shipper on the hosts"
+    )
+    state_directory: str = Field(
+        default="/var/lib/shipper", pattern=rf"^$|{_PATH}",
+        description="directory of the hosts in which a shipper keeps what it knows of tasks; empty: none",
+    )  # fmt: skip
+    log_socket: str = Field(
+        default="/run/shipper/log", pattern=_PATH, description="socket of the hosts that samples mount as /dev/log"
+    )
+    marathon_urls: list[str] = Field(
+        default=["http://marathon.localhost:8080"], max_length=16, description="http://host:port of each Marathon"
+    )
+    mesos_urls: list[str] = Field(
+        default=["http://mesos.localhost:5050"], max_length=16, description="http://host:port of each Mesos master"
+    )
+    secrets_directory: str = Field(
+        default="", pattern=rf"^$|{_PATH}",
+        description="directory of the hosts, mounted read-only, whose shipper.yaml holds what must not stand in apps",
+    )  # fmt: skip
+    secrets: dict[str, str] = Field(
+        default={}, max_length=64, description="SHIPPER_… variable=name of a Marathon secret, separated by commas"
+    )
+
+    @field_validator(
+        "elasticsearch_urls", "elasticsearch_hosts", "front_names", "marathon_urls", "mesos_urls", mode="before"
+    )
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): source.strip() for name, _, source in pairs}
+
+    @field_validator("elasticsearch_urls", "marathon_urls", "mesos_urls")
+    @classmethod
+    def _addresses(cls, urls: list[str]) -> list[str]:
+        for url in urls:
+            if not _URL.fullmatch(url):
+                raise ValueError("must be http://host:port or https://host:port, without user and password")
+        return urls
+
+    @field_validator("elasticsearch_hosts", "front_names")
+    @classmethod
+    def _names(cls, names: list[str]) -> list[str]:
+        if not all(_HOST.fullmatch(name) for name in names) or len(set(names)) != len(names):
+            raise ValueError("must be names of hosts, each once")
+        return names
+
+    @field_validator("hosts")
+    @classmethod
+    def _pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"no regular expression ({error})") from None
+        return pattern
+
+    @field_validator("secrets")
+    @classmethod
+    def _references(cls, secrets: dict[str, str]) -> dict[str, str]:
+        for name, source in secrets.items():
+            if not _VARIABLE.fullmatch(name) or not _SOURCE.fullmatch(source):
+                raise ValueError("must be SHIPPER_NAME=path/of/secret; the value itself has no place here")
+        return secrets
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.elasticsearch == "elsewhere" and not self.elasticsearch_urls:
+            raise ValueError("elasticsearch_urls: must be given with elasticsearch=elsewhere")
+        if self.secrets and self.marathon != "1.10":
+            raise ValueError(f"secrets: Marathon {self.marathon} has none; use secrets_directory")
+        ports = [getattr(self, name) for name in type(self).model_fields if name.endswith("_port")]
+        if len(set(ports)) != len(ports):
+            raise ValueError("two ports are the same")
+        return self
+
+
+def read(values: Mapping[str, object]) -> Settings:
+    """Return the settings that the values stand for; ConfigError names the key that is wrong."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"unknown key (known: {', '.join(Settings.model_fields)})"
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"marathon: {key}: {message}" if key else f"marathon: {message}") from None

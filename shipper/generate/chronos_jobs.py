@@ -1,0 +1,62 @@
+"""The jobs that look after the logs: what Chronos starts on whatever host has room."""
+
+from typing import Any, Final
+
+from shipper.generate._apps import Definition, as_json
+from shipper.generate._cluster_settings import Settings
+from shipper.generate._product import SILENT, command
+
+#: Starts lie in the past: Chronos goes on from now, at the same time of day.
+_DAILY: Final = "R/2026-01-01T04:10:00Z/P1D"
+_QUARTERLY: Final = "R/2026-01-01T00:07:00Z/PT15M"
+
+
+def generate(settings: Settings) -> dict[str, str]:
+    """Return the jobs, by path below the folder of the apps; the same settings give the same bytes."""
+    jobs = (_ledger(settings), _check(settings))
+    return {f"chronos/{job['name'].removeprefix('shipper-')}.json": as_json(job) for job in jobs}
+
+
+def job(settings: Settings, name: str, schedule: str, told: str, command_line: str) -> Definition:
+    """Return a job that runs a command on a schedule, one run at a time, and tells who asks about it."""
+    return {
+        "name": name,
+        "description": told,
+        "ownerName": settings.owner,
+        "schedule": schedule,
+        "scheduleTimeZone": "UTC",
+        # A run that could not start in time is left out rather than made up for.
+        "epsilon": "PT10M",
+        "retries": 1,
+        "concurrent": False,
+        "shell": True,
+        "command": command_line,
+        "cpus": 0.1,
+        "mem": 128,
+        "disk": 16,
+    }
+
+
+def in_docker(image: str, **more: Any) -> Definition:
+    """Return how Chronos runs a job in an image on its host's network; flat, unlike Marathon's."""
+    return {"container": {"type": "DOCKER", "image": image, "network": "HOST", **more}}
+
+
+def _ledger(settings: Settings) -> Definition:
+    """Return the daily account of every host: its output is a log like any other."""
+    asked = command(settings, f"ledger --json --url http://127.0.0.1:{settings.api_port}")
+    told = "the ledger of every host as JSON lines on its output, once a day"
+    made = job(settings, "shipper-ledger", _DAILY, told, asked)
+    if settings.package == "archive":
+        return {**made, "uris": [settings.archive]}
+    parameters = [{"key": key, "value": text} for key, text in SILENT.items()]
+    return {**made, **in_docker(settings.image, parameters=parameters)}
+
+
+def _check(settings: Settings) -> Definition:
+    """Return the synthetic check: a record written on a host and followed into the store; fails like `doctor` does."""
+    url = f"http://127.0.0.1:{settings.api_port}"
+    # Warnings (exit code 1) are for people; a job fails when something has failed.
+    asked = f"{settings.host_program} doctor host --url {url} --json || test $? -eq 1"
+    told = "writes one record on the host it runs on and follows it into the store; fails when logging does"
+    return {**job(settings, "shipper-check", _QUARTERLY, told, asked), "runAsUser": "root"}

@@ -6,7 +6,7 @@ Nobody waits for it. While Marathon is away the registry stays as it was, and `t
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Final, TypeVar, cast
@@ -15,6 +15,7 @@ from shipper import telemetry
 from shipper.cluster import registry_file
 from shipper.cluster.events import listen
 from shipper.cluster.marathon import Marathon
+from shipper.cluster.model import App
 from shipper.cluster.registry import Registry
 from shipper.cluster.settings import ClusterSettings
 from shipper.cluster.watch import watch
@@ -32,10 +33,18 @@ _DEBOUNCE_SECONDS: Final = 0.5
 class Follower:
     """Asks Marathon and tells the registry."""
 
-    def __init__(self, settings: ClusterSettings, registry: Registry, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        registry: Registry,
+        path: Path | None = None,
+        watcher: Callable[[Sequence[App]], object] = len,
+    ) -> None:
+        """`watcher` is called with all apps, each time that they were read."""
         self._settings = settings
         self._registry = registry
         self._path = path
+        self._watcher = watcher
         #: Seconds since 1970 of the last full read; 0 before the first.
         self.fresh_at = 0.0
         #: Why apps could not be read the last time; None when they were.
@@ -59,6 +68,7 @@ class Follower:
                     self._fail(apps)
                     continue
                 self._registry.read(apps)
+                self._watcher(apps)
                 self.fresh_at = time.time()
                 self.trouble = None
                 telemetry.REGISTRY_READ_AT.set(self.fresh_at)

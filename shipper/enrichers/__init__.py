@@ -2,13 +2,15 @@
 
 `Config` are its settings, with `build()`; `EXAMPLE` those settings as a dict. `enrich(record)` works from memory only:
 it never waits and never fails a record. An enricher may be more than that: `Refreshed` when something has to keep its
-memory fresh, `Late` when it learns things about records that are stored already.
+memory fresh, `Late` when it learns things about records that are stored already,
+`Watching` when it sees the cluster's apps.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from shipper.cluster.model import App
 from shipper.record import Record, Repair
 
 
@@ -33,3 +35,11 @@ class Late(Protocol):
 
     def take_repairs(self, most: int, in_flight: Callable[[str, int], bool]) -> list[Repair]:
         """Hand over what is known by now, each record once; those that are in flight (series, sequence) stay."""
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """Sees all apps of the cluster, again and again."""
+
+    def watch_apps(self, watcher: Callable[[Sequence[App]], object]) -> None:
+        """Call `watcher` with all apps, each time that they were read."""

@@ -15,8 +15,8 @@ class Join:
     """What records of one task share, with the fields of that task."""
 
     __slots__ = (
-        "_added", "_base", "_others", "_service", "by", "claims", "found", "records", "revision", "said", "shared",
-        "unknown",
+        "_added", "_base", "_others", "_service", "app_id", "budget", "by", "claims", "found", "records", "revision",
+        "said", "shared", "unknown",
     )  # fmt: skip
 
     def __init__(self, base: Shared, found: Found, unknown: Unknown | None, revision: int, work: str) -> None:
@@ -24,6 +24,10 @@ class Join:
         self._base = base
         self.found = found
         self.unknown = unknown
+        known = found.known
+        #: Records per second that the app may write before it is sampled; 0: as many as it likes.
+        self.budget = known.definition.wishes.budget if known is not None and known.definition is not None else 0
+        self.app_id = known.app_id if known is not None else ""
         #: The registry's, at which the join is known to be right.
         self.revision = revision
         #: What the host makes of the app's id: no record's own word either.

@@ -6,7 +6,7 @@ the records; a record is never delayed. One whose task is not known is repaired 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,9 +14,11 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from shipper import telemetry
+from shipper.cluster.model import App
 from shipper.cluster.registry import Registry
 from shipper.cluster.registry_file import load
 from shipper.cluster.settings import ClusterSettings
+from shipper.enrichers._budget import Budgets
 from shipper.enrichers._joins import Join
 from shipper.enrichers._task_fields import Found, find
 from shipper.enrichers._waiting import Unknown, WaitingRoom
@@ -64,6 +66,8 @@ class Marathon:
         #: By what a record shares; by the host's stamp for records that share nothing.
         self._joins: dict[Shared | _Stamp, Join] = {}
         self._counts: Counter[str] = Counter()
+        self._budgets = Budgets()
+        self._watcher: Callable[[Sequence[App]], object] = len
 
     def enrich(self, record: Record) -> None:
         """Add what is known of the task; remember the record when its task is not known yet."""
@@ -81,6 +85,12 @@ class Marathon:
             record.unshare()  # what has no series cannot be sealed with a share of others
         elif join.unknown is not None:
             self._waiting.remember(record, join.unknown, said)
+        if join.budget:
+            self._budgets.decide(record, join.app_id, join.budget)
+
+    def watch_apps(self, watcher: Callable[[Sequence[App]], object]) -> None:
+        """Call `watcher` with all apps, each time that they were read."""
+        self._watcher = watcher
 
     def take_repairs(self, most: int, in_flight: Callable[[str, int], bool]) -> list[Repair]:
         """Hand over records whose task has become known since they were stored."""
@@ -94,7 +104,7 @@ class Marathon:
                 # Imported here: a process without Marathon does not pay for its client.
                 from shipper.cluster.follow import Follower
 
-                follower = Follower(self._settings, self.registry, self._settings.registry_file)
+                follower = Follower(self._settings, self.registry, self._settings.registry_file, self._watcher)
                 group.create_task(follower.run(stopping))
 
     def _join(self, record: Record, before: Join | None) -> Join:

@@ -2,11 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from shipper.cluster import labels
+from shipper.cluster.model import App
 from shipper.config import Config, component, component_names
-from shipper.enrichers import Enricher, Late, Refreshed
+from shipper.enrichers import Enricher, Late, Refreshed, Watching
 from shipper.parsers import chain
+from shipper.pipeline import notices
 from shipper.pipeline.buffer import Buffer
 from shipper.pipeline.deliver import Delivery
 from shipper.pipeline.intake import Intake
@@ -27,7 +30,7 @@ class Pipeline:
         self.enrichers: list[Enricher] = [settings.build() for settings in config.enrichers]
         self.buffer = Buffer()
         self.intake = Intake(
-            {source: _reader(config, source) for source in component_names("sources")},
+            {source: _reader(config, source) for source in component_names("sources")} | {notices.SOURCE: notices.READ},
             self.enrichers,
             self.buffer,
             memory_bytes=config.pipeline.memory_bytes,
@@ -35,6 +38,10 @@ class Pipeline:
             host=socket.gethostname(),
         )
         self.delivery = Delivery(store, self.buffer, self.intake, config.pipeline, instance=series)
+        self._notices = notices.Notices(self.intake.submit)
+        for enricher in self.enrichers:
+            if isinstance(enricher, Watching):
+                enricher.watch_apps(self._look_at)
         late = [enricher for enricher in self.enrichers if isinstance(enricher, Late)]
         self._repairs = Repairs(store, self.intake, late)
         #: True while every source listens; false before and during a stop.
@@ -63,6 +70,10 @@ class Pipeline:
                     limit.reschedule(loop.time() + self._settings.drain_seconds)
             finally:
                 self.buffer.close()
+
+    def _look_at(self, apps: Sequence[App]) -> None:
+        """Tell owners what is wrong with their labels."""
+        self._notices.look([(app.id, app.version, labels.read(app.labels)) for app in apps])
 
     async def _listen(self, receiving: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
         for source in self.sources:

@@ -19,7 +19,7 @@ _NOT_SHOWN: Final = ("HAPROXY_", PREFIX)
 _LONGEST_KEY: Final = 256
 _LONGEST_SHOWN: Final = 1024
 #: What no key of Elasticsearch's `flattened` may have: control characters and blanks, parts that are empty.
-_BAD_KEY: Final = re.compile(r"[\x00-\x20\x7f]|^\.|\.$|(?<=\.)\.|\.(?=\.)")
+_BAD_KEY: Final = re.compile(r"[\x00-\x20\x7f]|^\.|\.$|(?<=\.)\.")
 #: Bytes of the objects themselves, measured and rounded up.
 _TASK_BYTES, _DEFINITION_BYTES, _LABEL_BYTES = 512, 896, 320
 

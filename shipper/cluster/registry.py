@@ -35,6 +35,8 @@ class Registry:
         self._unsettled: dict[str, None] = {}
         #: By app and version.
         self._definitions: dict[str, dict[str, Definition]] = {}
+        #: Version in force, by app.
+        self._current: dict[str, str] = {}
         self._containers: dict[str, str] = {}
         self.revision = 0
         #: Tasks that were dropped, or never kept, because of the limits.
@@ -60,6 +62,10 @@ class Registry:
         """Give every task with a definition, those that ended first and the oldest of them at the beginning."""
         yield from (self._tasks[task_id] for task_id in self._dead if task_id not in self._unsettled)
         yield from (known for known in self._tasks.values() if known.until is None and known.definition is not None)
+
+    def apps(self) -> list[Definition]:
+        """Return what the apps of the last full read say now."""
+        return [self._definitions[app_id][version] for app_id, version in self._current.items()]
 
     def find(self, task_id: str, container: str = "") -> Known | None:
         """Return what is known of a task, or of the task that runs in a container; None when it is not known (yet)."""
@@ -92,8 +98,9 @@ class Registry:
                 self._see(task.id, app.id, version, task.host, ports_of(task.ports), since, task.state)
         for task_id in [task_id for task_id in self._tasks if task_id not in seen and task_id not in self._dead]:
             self._end(task_id, now)
+        self._current = {app.id: app.version for app in apps}
         self._settle(now)
-        self._drop_definitions({app.id: app.version for app in apps})
+        self._drop_definitions()
 
     def status(self, fields: Mapping[str, Any]) -> None:
         """Take a `status_update_event`; one that lacks a task or an app says nothing."""
@@ -190,12 +197,12 @@ class Registry:
         earlier = [name for name in versions if name <= version]
         return versions[max(earlier) if earlier else min(versions)]
 
-    def _drop_definitions(self, current: Mapping[str, str]) -> None:
+    def _drop_definitions(self) -> None:
         """Forget versions that are neither in force nor those of a task."""
         used = {
             (known.definition.app_id, known.definition.version) for known in self._tasks.values() if known.definition
         }
-        used |= current.items()
+        used |= self._current.items()
         for app_id, versions in list(self._definitions.items()):
             for version in [version for version in versions if (app_id, version) not in used]:
                 del versions[version]

@@ -35,13 +35,15 @@ class Join:
         #: Names of ours that the host said. A shared service.name follows from the app's id or a syslog tag: the
         #: registry knows better.
         self.said = (_ADDED & base.fields.keys()) - {"service.name"}
+        if not work:
+            self.said -= {"orchestrator.resource.type"}  # nor does it say "task" of anything but a task id
         told: Mapping[str, Any] = found.fields if found.by or not work else {"shipper.enriched_by": "host"}
         self._added = {name: value for name, value in told.items() if name not in self.said}
         self.by = str(self._added.get("shipper.enriched_by", ""))
         #: What records get as their shared fields.
         self.shared = self._with(_NOTHING_SAID)
-        #: Names that come new into the shared fields, so that a record may have them already.
-        self.claims = frozenset(self._added) - base.fields.keys()
+        #: Names that come new into the shared fields, now or late, so that a record may have them already.
+        self.claims = (frozenset(self._added) if unknown is None else _ADDED) - base.fields.keys()
         #: The same for records that say some of those names themselves.
         self._others: dict[tuple[str, ...], tuple[Shared, frozenset[str]]] = {}
         #: Records joined since the last count.

@@ -64,7 +64,9 @@ def task_of(world: World, task: Task, *, service_ports: bool = False) -> dict[st
         "version": task.version,
         "stagedAt": _time(world, task.since("TASK_STAGING")),
         "startedAt": _time(world, task.since("TASK_RUNNING")),
-        "healthCheckResults": [_health(world, task, health) for health in task.health if health.last_cause is not None],
+        "healthCheckResults": [
+            _health(world, task, health) for health in task.health if health.last_success or health.last_failure
+        ],
     }
     if world.profile.task_state:
         shown |= {"state": task.state, "localVolumes": []}

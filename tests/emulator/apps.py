@@ -148,10 +148,13 @@ class Apps:
         return app.versions[version]
 
     def _checked(self, given: Mapping[str, Any], app: App | None) -> Definition:
-        wrong = validation.problems(given)
-        if wrong:
-            raise not_valid(wrong)
-        definition = definitions.normalised(given, self._world.profile)
+        try:
+            wrong = validation.problems(given)
+            if wrong:
+                raise not_valid(wrong)
+            definition = definitions.normalised(given, self._world.profile)
+        except (TypeError, ValueError, AttributeError, KeyError) as error:  # a wrong type deep inside
+            raise not_valid([("/", f"{type(error).__name__}: {error}")]) from None
         before = definitions.service_ports(app.definition) if app else []
         definitions.assign_service_ports(definition, before, service_ports_taken(self._world, definition["id"]))
         return definition

@@ -30,6 +30,7 @@ def new_task(world: World, app: App, version: str, agent: Agent, ports: Sequence
         mem=definition["mem"],
         disk=definition["disk"],
         docker=_is_docker(definition),
+        kill_grace_seconds=definition.get("taskKillGracePeriodSeconds", Task.kill_grace_seconds),
     )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
@@ -60,13 +59,10 @@ class Events:
         #: Clear while a fault holds all streams up.
         self.flowing = asyncio.Event()
         self.flowing.set()
-        #: The last ones published, for tests that look back.
-        self.published: deque[dict[str, Any]] = deque(maxlen=OUTSTANDING_LIMIT)
 
     def publish(self, kind: str, **fields: Any) -> None:
         """Say it to everybody who listens now."""
         event = {**fields, "eventType": kind, "timestamp": self._world.clock.text()}
-        self.published.append(event)
         if self._to_drop:
             self._to_drop -= 1
             return

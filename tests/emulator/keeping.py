@@ -9,8 +9,6 @@ from tests.emulator.model import App, Health, Task, World
 from tests.emulator.running import Runner
 from tests.emulator.signalling import Changes
 
-#: Between SIGTERM and SIGKILL when the app does not say (Mesos, executor_shutdown_grace_period).
-KILL_GRACE_SECONDS = 5.0
 #: How often it looks at what cannot be placed or must wait.
 LOOK_AGAIN_SECONDS = 0.05
 
@@ -50,9 +48,7 @@ class Keeper:
 
     def kill(self, task: Task) -> None:
         """End a task; another one takes its place unless fewer are wanted."""
-        app = self._world.apps.get(task.owner)
-        definition = app.versions.get(task.version, {}) if app else {}
-        self._runner.kill(task, definition.get("taskKillGracePeriodSeconds", KILL_GRACE_SECONDS))
+        self._runner.kill(task, task.kill_grace_seconds)
         self._changes.tell()
 
     def reset_delay(self, app_id: str) -> None:
@@ -78,6 +74,8 @@ class Keeper:
             now = asyncio.get_running_loop().time()
             self._backoff.bad((app.id, app.config_of[task.version]), app.versions[task.version], now)
         self._changes.tell()
+        if app is not None and task.over:  # after a deployment has had its say about what is wanted
+            asyncio.get_running_loop().call_soon(self._look_at, app)
 
     async def _run(self) -> None:
         while True:
@@ -86,6 +84,8 @@ class Keeper:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     def _look_at(self, app: App) -> None:
+        if self._world.apps.get(app.id) is not app or self._running.done():
+            return
         for task in self._world.tasks_of(self._world.marathon, app.id):
             if task.version not in app.versions and not task.killing:  # of an app of this name that was deleted
                 self.kill(task)

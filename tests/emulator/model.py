@@ -157,7 +157,11 @@ class Task:
     exit_code: int | None = None
     #: Asked to end; it does not count as an instance any more.
     killing: bool = False
+    #: Whether its readiness check has passed, or there is none.
     ready: bool = True
+    #: Between SIGTERM and SIGKILL; Mesos's default (executor_shutdown_grace_period).
+    kill_grace_seconds: float = 5.0
+    #: One entry for each health check of its app.
     health: list[Health] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -99,6 +99,9 @@ class Tasks:
             raise locked(error.deployments) from None
         for task in tasks:
             self._engine.keeper.kill(task)
+        for app_id in target:  # before anybody takes the place of the killed
+            app = self._world.apps[app_id]
+            self._engine.keeper.want(app, {app.last_config_at: app.instances})
         body = {"version": deployment.version, "deploymentId": deployment.id}
         return web.json_response(body, headers={"Marathon-Deployment-Id": deployment.id})
 

@@ -45,11 +45,15 @@ def _waiting(examination: Examination, before: Mapping[str, Any], after: Mapping
     backlog, growth = int(after["backlog_records"]), used - int(before["queue_bytes"])
     disk = os.statvfs(folder)
     free = disk.f_bavail * disk.f_frsize
-    records, age = _on_disk(Path(folder))
+    noted, age = _on_disk(Path(folder))
+    records, in_memory = noted, backlog
+    if figures := after.get("queue_records"):
+        records, in_memory = int(figures["disk"]), backlog + int(figures["memory"])
+        age *= records > 0
     oldest = f", oldest {span(age)}" if age else ""
     grows = f", {size(growth)} more than a second ago" if growth > 0 else ""
     found = (
-        f"about {many(records, 'record')} on disk{oldest}, {many(backlog, 'record')} in memory; "
+        f"about {many(records, 'record')} on disk{oldest}, {many(in_memory, 'record')} in memory; "
         f"{size(used)} of {size(limit)} taken ({100 * used / limit:.0f} %){grows}, {size(free)} free in {folder}"
     )
     if free < _LEAST_FREE:
@@ -68,7 +72,8 @@ def _waiting(examination: Examination, before: Mapping[str, Any], after: Mapping
 def _on_disk(folder: Path) -> tuple[int, float]:
     """Return how many records wait in files, as last noted there, and how many seconds ago the oldest was written.
 
-    A queue that was emptied keeps its last file until rsyslogd writes the next, so bytes alone say nothing.
+    A queue that was emptied keeps its last file until rsyslogd writes the next, and a note of up to 500 records that
+    are sent, so rsyslogd's own figures are better where there are any.
     """
     names = [path.name for path in folder.iterdir()]
     noted = {name.removesuffix(".qi"): _noted(folder / name) for name in names if name.endswith(".qi")}
@@ -82,7 +87,7 @@ def _on_disk(folder: Path) -> tuple[int, float]:
 
 
 def _noted(path: Path) -> int:
-    """Return the records of a queue from the file in which rsyslogd notes it, every 1,000 records."""
+    """Return the records of a queue from the file in which rsyslogd notes it, every 500 records."""
     try:
         found = _QUEUE_SIZE.search(path.read_bytes()[:_LONGEST_NOTE])
     except FileNotFoundError:

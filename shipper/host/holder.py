@@ -223,6 +223,7 @@ class Holder:
             "tailer": None if self._tailer is None else status.of_child(self._tailer),
             "queue_bytes": machine.queue_bytes(self._settings.work_directory),
             "queue_limit_bytes": self._settings.queue_limit_bytes,
+            "queue_records": self._rsyslogd.queues.waiting(),
             "events": list(self._events),
         }
 

@@ -24,7 +24,7 @@ def queue_bytes(folder: str) -> int:
     """Return the size of rsyslogd's queue files with records in them; 0 when the folder cannot be read.
 
     rsyslogd keeps the last file of a queue that is empty until it writes the next; how many records a queue has on disk
-    it notes in a file of its own (`normal.qi`), every 1,000 records and when it has sent the last.
+    it notes in a file of its own (`normal.qi`), every 500 records and often when it has sent the last.
     """
     sizes: dict[str, int] = {}
     try:

@@ -12,7 +12,7 @@ from typing import Final
 
 _ON_DISK: Final = "[DA]"
 _SUFFIX: Final = " queue"
-#: Reports go through this one: while it does not grow, the shipper answers.
+#: Reports go through this one: while more and more of them leave it, the shipper answers.
 _HEARTBEAT: Final = "heartbeat queue"
 #: Queues that are remembered; there are four.
 _MOST_QUEUES: Final = 64
@@ -35,7 +35,8 @@ class Queues:
         self._sizes: dict[str, int] = {}
         #: Since when each queue stands still with nothing in memory, and with how many records on disk.
         self._still: dict[str, tuple[float, int]] = {}
-        self._heartbeat = 0
+        #: What has been put into the heartbeat queue, and how much of it had left it at the last report.
+        self._heartbeats = self._heartbeats_sent = 0
         #: When how many records had been put into the normal queue in all, the oldest first.
         self._put: list[tuple[float, int]] = []
 
@@ -55,6 +56,8 @@ class Queues:
             self._sizes[name] = size
             if name == _NORMAL:
                 self._note(put)
+            elif name == _HEARTBEAT:
+                self._heartbeats = put
         return True
 
     def forget(self) -> None:
@@ -62,6 +65,7 @@ class Queues:
         self._sizes.clear()
         self._still.clear()
         self._put.clear()
+        self._heartbeats = self._heartbeats_sent = 0
 
     def sent_until(self) -> float:
         """Return a time: what was put into the normal queue before it is not in memory any more; 0: nothing is known.
@@ -73,6 +77,13 @@ class Queues:
         in_memory, on_disk = self._sizes.get(_NORMAL, 0), self._sizes.get(_NORMAL + _ON_DISK, 0)
         gone = self._put[-1][1] - in_memory - min(on_disk, _CHECKPOINT_RECORDS)
         return max((at for at, put in self._put if put <= gone), default=0.0)
+
+    def waiting(self) -> dict[str, int] | None:
+        """Return how many records are in its memory and on its disk, as of the last report; None before the first."""
+        if not self._sizes:
+            return None
+        on_disk = sum(size for name, size in self._sizes.items() if name.endswith(_ON_DISK))
+        return {"memory": sum(self._sizes.values()) - on_disk, "disk": on_disk}
 
     def asleep(self) -> str:
         """Return what lies asleep, in words; "" when nothing does.
@@ -86,9 +97,9 @@ class Queues:
     def _look(self) -> None:
         """Compare a complete report with those before."""
         now, sizes = self._clock(), self._sizes
-        heartbeat = sizes.get(_HEARTBEAT, 0) + sizes.get(_HEARTBEAT + _ON_DISK, 0)
-        goes_out = heartbeat <= self._heartbeat
-        self._heartbeat = heartbeat
+        sent = self._heartbeats - sizes.get(_HEARTBEAT, 0) - sizes.get(_HEARTBEAT + _ON_DISK, 0)
+        goes_out = sent > self._heartbeats_sent
+        self._heartbeats_sent = sent
         for name, in_memory in sizes.items():
             on_disk = sizes.get(name + _ON_DISK, 0)
             if not on_disk or in_memory or not goes_out:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -163,18 +164,31 @@ async def test_what_waits_is_told_with_its_size(rsyslogd: str, run_dir: Path) ->
     async with Host(rsyslogd, run_dir, port := free_port()) as host:
         lines = [b"<14>shop: record %d of many" % number for number in range(9000)]
         await asyncio.to_thread(host.write, *lines)
-        await asyncio.to_thread(wait_until, lambda: host.status()["queue_bytes"] > 100_000, 30, "they wait on disk")
+        await asyncio.to_thread(wait_until, lambda: _waits(host) >= 9000, 60, "all of them wait")
         waiting, drops = await _queue(examination_of(host))
         assert (waiting.verdict, drops.verdict) == ("ok", "ok")
-        records = int(waiting.found.split()[1].replace(",", ""))
-        assert 1000 < records <= 9000 + 100
-        assert " records on disk, oldest " in waiting.found
+        on_disk, in_memory = (int(part.split()[-2].replace(",", "")) for part in _parts(waiting.found))
+        assert on_disk > 1000
+        assert 9000 <= on_disk + in_memory <= 9000 + 500  # and reports
+        assert ", oldest " in waiting.found
         async with RelpReceiver(port) as receiver:
             await receiver.wait_for(lambda: sum(b"of many" in one for one in receiver.payloads) >= 9000, 60)
             async with asyncio.timeout(60):
-                while "about 0 records on disk, 0 records in memory" not in waiting.found:  # noted a moment later
+                while not waiting.found.startswith("about 0 records on disk, "):
                     waiting, _ = await _queue(examination_of(host))
             assert waiting.verdict == "ok"
+            assert "oldest" not in waiting.found
+
+
+def _parts(found: str) -> tuple[str, str]:
+    """What it says of the disk and of memory: `about 12 records`, `3 records`."""
+    parts = re.fullmatch(r"(about .*?) on disk.*?, ([0-9,]+ records?) in memory; .*", found)
+    assert parts is not None, found
+    return parts[1], parts[2]
+
+
+def _waits(host: Host) -> int:
+    return sum((host.status()["queue_records"] or {}).values())
 
 
 async def _queue(here: Examination) -> list[Finding]:

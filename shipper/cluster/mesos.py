@@ -152,7 +152,7 @@ class Mesos:
         answer = await self._of_sandbox(place, "/files/read", name, ("offset", str(offset)), ("length", str(length)))
         try:
             return _part_of(answer.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ClusterBusy(f"Mesos at {place.agent_url} gives no part of a file: {clean(error, 100)}") from None
 
     async def _of_sandbox(self, place: Place, path: str, name: str, *more: tuple[str, str]) -> Answer:

@@ -60,7 +60,11 @@ class Emulator:
             *_switches(self._options),
         ]
         self.process = Process(argv, log=log, cwd=ROOT)
-        self.process.wait_until(lambda: _said(log), 30, "the line that says where it listens")
+        try:
+            self.process.wait_until(lambda: _said(log), 30, "the line that says where it listens")
+        except BaseException:
+            self.process.stop()
+            raise
         said = json.loads(_said(log))
         self.marathon, self.mesos, self.chronos = said["marathon"], said["mesos"], said["chronos"]
         self.follower, self.agents = said.get("follower", ""), said["agents"]

@@ -84,7 +84,7 @@ def _host_lines(hosts: Sequence[Mapping[str, Any]], style: Style) -> Iterator[st
 
 
 def _host_row(host: Mapping[str, Any]) -> tuple[str, ...]:
-    queue = "-" if host["queue_bytes"] is None else _bytes(host["queue_bytes"])
+    queue = "-" if host["queue_bytes"] is None else bytes_in_words(host["queue_bytes"])
     if host["queue_percent"] is not None:
         queue = f"{queue} ({host['queue_percent']} %)"
     return (
@@ -97,7 +97,7 @@ def _host_row(host: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _bytes(number: float) -> str:
+def bytes_in_words(number: float) -> str:
     """Return a number of bytes in the unit that reads best."""
     for unit in _UNITS[:-1]:
         if number < 1024:

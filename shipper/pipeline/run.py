@@ -17,7 +17,7 @@ from shipper.pipeline.repair import Repairs
 from shipper.record import Record
 from shipper.record.ids import new_start
 from shipper.sources import Source
-from shipper.stores import Store
+from shipper.stores import Expiring, Store
 
 
 class Pipeline:
@@ -25,6 +25,7 @@ class Pipeline:
 
     def __init__(self, config: Config, store: Store) -> None:
         self._settings = config.pipeline
+        self._store = store
         series = new_start() + "s"
         self.sources: list[Source] = [settings.build() for settings in config.sources]
         self.enrichers: list[Enricher] = [settings.build() for settings in config.enrichers]
@@ -72,8 +73,11 @@ class Pipeline:
                 self.buffer.close()
 
     def _look_at(self, apps: Sequence[App]) -> None:
-        """Tell owners what is wrong with their labels."""
-        self._notices.look([(app.id, app.version, labels.read(app.labels)) for app in apps])
+        """Tell owners what is wrong with their labels, and the store how long they want records to be kept."""
+        wishes = [(app.id, app.version, labels.read(app.labels)) for app in apps]
+        self._notices.look(wishes)
+        if apps and isinstance(self._store, Expiring):  # a Marathon that has lost its apps is no reason to delete
+            self._store.retain({app_id: wish.retention_days for app_id, _, wish in wishes if wish.retention_days})
 
     async def _listen(self, receiving: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
         for source in self.sources:

@@ -5,8 +5,8 @@ dict) and the class. `Reader` is what the API needs and never writes; `Store` is
 deletes what is too old.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol, Self
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
 
 from shipper.record import DeadLetter, Outcome, Record, Repair
 from shipper.search.ledger import Entry, Range, Report
@@ -67,6 +67,14 @@ class Store(Reader, Protocol):
 
         No index and no file is made for it. StoreBusy: call again with the same; StoreRejected: never.
         """
+
+
+@runtime_checkable
+class Expiring(Protocol):
+    """A store that deletes by itself what is too old."""
+
+    def retain(self, apps: Mapping[str, int]) -> None:
+        """Heed from now on how many days apps ask for, by id."""
 
 
 class Keeper(Protocol):

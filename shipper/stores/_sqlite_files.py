@@ -2,6 +2,7 @@
 
 data/<cluster>/records-2026.11.22.db   records of one UTC day of host time, with an index of their words
 data/<cluster>/ledger.db               ledger entries, dead letters and the hosts' reports
+data/<cluster>/retention.json          days that apps asked for, by id, as the writer last heard
 data/<cluster>/owner.lock              held by the one process that writes and deletes
 """
 
@@ -17,6 +18,7 @@ from urllib.parse import quote
 from shipper.errors import StoreBusy, StoreUnusable
 
 LEDGER: Final = "ledger.db"
+WISHES: Final = "retention.json"
 _LOCK: Final = "owner.lock"
 _DAY: Final = re.compile(r"\d{4}\.\d\d\.\d\d", re.ASCII)
 _CLUSTER: Final = re.compile(r"[a-z0-9][a-z0-9._]{0,62}", re.ASCII)

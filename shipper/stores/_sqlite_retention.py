@@ -6,7 +6,7 @@ of what was deleted stay in its index, where they find nothing.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -68,9 +68,9 @@ class SqliteKeeper:
             yield count
             return
         try:
-            with closing(files.open_to_write(path)) as connection:
-                for bounds in _slices(connection):
-                    yield await asyncio.to_thread(delete, connection, removal, bounds)
+            with closing(steps(path, removal)) as deleting:
+                while (count := await asyncio.to_thread(next, deleting, -1)) >= 0:
+                    yield count
         except sqlite3.Error as error:
             raise StoreBusy(files.explain(error, path)) from None
 
@@ -106,13 +106,16 @@ def forget(ledger: sqlite3.Connection, before: int) -> None:
         )
 
 
-def delete(connection: sqlite3.Connection, removal: Removal, bounds: tuple[int, int]) -> int:
-    """Delete from a part of a day's rows; return how many went."""
-    _choose(connection, removal)
-    with transaction(connection):
-        # The index of words still knows a row that was deleted: its number must not be given to another one.
-        connection.execute(f"PRAGMA application_id = {last_row(connection)}")
-        return connection.execute(f"DELETE FROM records WHERE {_CHOSEN}", bounds).rowcount
+def steps(path: Path, removal: Removal) -> Generator[int, None, None]:
+    """Delete records out of a day's file, a few rows at each step; give how many went. May raise sqlite3.Error."""
+    with closing(files.open_to_write(path)) as connection:
+        _choose(connection, removal)
+        for bounds in _slices(connection):
+            with transaction(connection):
+                # The index of words still knows a row that was deleted: its number must not be given to another one.
+                connection.execute(f"PRAGMA application_id = {last_row(connection)}")
+                count = connection.execute(f"DELETE FROM records WHERE {_CHOSEN}", bounds).rowcount
+            yield count
 
 
 def _each_count(connection: sqlite3.Connection, removal: Removal) -> Iterator[int]:

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +13,11 @@ from shipper.errors import StoreBusy, StoreUnusable
 from shipper.record import STORED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import day, from_ns
 from shipper.search.ledger import Entry, Report
+from shipper.search.retention import first_day
 from shipper.stores import _sqlite_files as files
 from shipper.stores._agreement import EXPIRED, bug
 from shipper.stores._sqlite_day import Day, insert, transaction
+from shipper.stores._sqlite_expiry import Expiry
 from shipper.stores._sqlite_retention import forget
 
 #: Day files open at the same time; records of more days than these are rare (a host that comes back after long).
@@ -37,6 +39,7 @@ class Writer:
         self._clock = clock
         self._days: OrderedDict[str, Day] = OrderedDict()
         self._expired_at = float("-inf")
+        self._expiry = Expiry(directory, clock)
         self._ledger: sqlite3.Connection | None = None
         self._troubles: dict[str, str | None] = {}
 
@@ -176,25 +179,28 @@ class Writer:
 
     def _first_day(self) -> str:
         """The oldest day that is kept; before all days when everything is."""
-        if self._retention_days == 0:
-            return ""
-        return day(from_ns(max(0, self._clock() - self._retention_days * _DAY_NS)))
+        return first_day(self._clock(), self._retention_days)
+
+    def retain(self, apps: Mapping[str, int]) -> None:
+        """Heed from now on how many days apps ask for."""
+        if self._expiry.heed(apps):
+            self._expired_at = float("-inf")
 
     def _expire(self) -> None:
-        """Once an hour: delete days, dead letters, reports and whole series of the ledger older than retention."""
-        if self._retention_days == 0 or time.monotonic() - self._expired_at < _EXPIRE_SECONDS:
-            return
-        self._expired_at = time.monotonic()
-        first = self._first_day()
-        before = self._clock() - self._retention_days * _DAY_NS
+        """Once an hour: delete days, dead letters, reports and whole series of the ledger older than retention.
+
+        Single records, of apps that ask for other numbers of days, go a few at a time, each time that this is called.
+        """
         try:
-            for name, path in files.day_files(self._directory):
-                if name < first:
-                    self._close_day(name)
-                    files.remove_day(path)
-            forget(self._open_ledger(), before)
+            self._expiry.step()
+            if time.monotonic() - self._expired_at < _EXPIRE_SECONDS:
+                return
+            self._expired_at = time.monotonic()
+            self._expiry.begin(self._retention_days, self._close_day)
+            if self._retention_days:
+                forget(self._open_ledger(), self._clock() - self._retention_days * _DAY_NS)
         except (OSError, StoreBusy, sqlite3.OperationalError) as error:
-            self._troubles["retention"] = f"{self._directory}: old days could not be deleted: {error}"
+            self._troubles["retention"] = f"{self._directory}: what is old could not be deleted: {error}"
         else:
             self._troubles["retention"] = None
 

@@ -264,7 +264,7 @@ class ElasticsearchStore(ElasticsearchReader):
         await self._write_all(report_lines(self._cluster, reports), known=409)
 
     async def repair(self, repairs: Sequence[Repair]) -> None:
-        """Give stored records more fields; what is not there is asked first, as an update would make its index again."""
+        """Give stored records more fields; what is there is asked first, as an update would make an index again."""
         docs = [{"_index": f"logs-mesos.{self._cluster}-{repair.day}", "_id": repair.id} for repair in repairs]
         answer = await self._server.ask("POST", "/_mget?_source=false", {"docs": docs}) if docs else {"docs": []}
         if answer is None:

@@ -4,7 +4,7 @@ Good for a laptop, a demo and a small cluster. One process writes and alone dele
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
@@ -159,6 +159,10 @@ class SqliteStore(SqliteReader):
     async def repair(self, repairs: Sequence[Repair]) -> None:
         """Give stored records more fields: one transaction per day."""
         await self._write(self._writer.repair, repairs)
+
+    def retain(self, apps: Mapping[str, int]) -> None:
+        """Heed how many days apps ask for, by id, at the next look at what is old."""
+        self._thread.submit(self._writer.retain, apps)
 
     async def healthy(self) -> str | None:
         """Return why the last write failed, if it did."""

@@ -8,7 +8,8 @@ import shlex
 import signal
 import socket
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +21,10 @@ from shipper.generate.localhost import HEADER
 PLACE: Final = "{}"
 #: Longest that HAProxy may take for a check or a command for a reload.
 _COMMAND_SECONDS: Final = 60.0
-#: How often and how far apart it is looked whether a reloaded HAProxy listens on new ports: 5 s.
-_LOOKS: Final = 100
+#: How often a master is told to reload until a new worker is there.
+_SIGNALS: Final = 3
+#: How often and how far apart it is looked whether a reload has had its effect: 3 s.
+_LOOKS: Final = 60
 _LOOK_SECONDS: Final = 0.05
 _MOST_SHOWN: Final = 300
 #: "[ALERT]    (5941) : config : parsing [shipper.cfg:45] : ...": what is wrong, without the process.
@@ -64,17 +67,12 @@ class Program:
 
     async def reload(self) -> str:
         """Have HAProxy read its file again; return why it could not be told, "" when it was."""
-        return await _run(self._reload) if self._pid_file is None else _signal(self._pid_file)
+        return await _run(self._reload) if self._pid_file is None else await _signal(self._pid_file)
 
     async def deaf(self, ports: Collection[int]) -> set[int]:
         """Return ports on which nobody listens, after some seconds in which a reload is carried out."""
-        silent = set(ports)
-        for _ in range(_LOOKS):
-            silent = {port for port in silent if is_free(port)}
-            if not silent:
-                break
-            await asyncio.sleep(_LOOK_SECONDS)
-        return silent
+        await _soon(lambda: not any(map(is_free, ports)))
+        return set(filter(is_free, ports))
 
     async def _offer(self, text: str, *, install: bool) -> str:
         try:
@@ -172,21 +170,62 @@ def _reason(output: str, program: str, code: int | None) -> str:
     return line or f"{program} ended with {code}"
 
 
-def _signal(pid_file: Path) -> str:
-    """Tell HAProxy's master to start new workers and let the old ones end (management guide, section 4)."""
+async def _signal(pid_file: Path) -> str:
+    """Have HAProxy's master start a new worker and let the old ones end (management guide, section 4)."""
+    for _ in range(_SIGNALS):
+        pid = _master(pid_file)
+        if pid == 0:
+            return f"--pid-file {pid_file}: names no running HAProxy: start it (haproxy -W -p {pid_file} -f ...)"
+        await _soon(partial(_listens_to_signals, pid))
+        before = _children(pid)
+        try:
+            os.kill(pid, signal.SIGUSR2)
+        except OSError as error:
+            return f"--pid-file {pid_file}: cannot signal {pid}: {error.strerror}"
+        if await _soon(partial(_has_new_child, pid, before)):
+            return ""
+    return "no new worker of HAProxy came up: its log says why; the old one goes on"
+
+
+async def _soon(condition: Callable[[], bool]) -> bool:
+    """Wait for a condition, not for long, and return whether it holds."""
+    for _ in range(_LOOKS):
+        if condition():
+            return True
+        await asyncio.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _listens_to_signals(pid: int) -> bool:
+    """Whether a process has a handler for SIGUSR2: a master that starts a worker has none, and loses the signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return True
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return caught is None or bool(int(caught[1], 16) >> (signal.SIGUSR2 - 1) & 1)
+
+
+def _master(pid_file: Path) -> int:
+    """Return the process that a file names, 0 unless it is a HAProxy: the file may have outlived it."""
     try:
         words = pid_file.read_text(encoding="ascii", errors="replace").split()
-    except OSError as error:
-        return f"--pid-file {pid_file}: {error.strerror}: is HAProxy running (`haproxy -W -p {pid_file}`)?"
+    except OSError:
+        return 0
     pid = int(words[0]) if words and re.fullmatch(r"[1-9]\d{0,9}", words[0], re.ASCII) else 0
-    # A file that outlived its HAProxy may name any process by now.
-    if pid <= 1 or not _is_haproxy(pid):
-        return f"--pid-file {pid_file}: names no running HAProxy: start it"
+    return pid if _is_haproxy(pid) else 0
+
+
+def _children(pid: int) -> set[int] | None:
+    """Return the workers of a master, None when this kernel does not tell."""
     try:
-        os.kill(pid, signal.SIGUSR2)
-    except OSError as error:
-        return f"--pid-file {pid_file}: cannot signal {pid}: {error.strerror}"
-    return ""
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    except OSError:
+        return None
+
+
+def _has_new_child(pid: int, before: set[int] | None) -> bool:
+    return before is None or bool((_children(pid) or set()) - before)
 
 
 def _is_haproxy(pid: int) -> bool:

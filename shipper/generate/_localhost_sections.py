@@ -64,6 +64,11 @@ def relp(
     return Part(fill(_RELP, {"port": str(port), "servers": "".join(lines)}), len(lines))
 
 
+def nothing(name: str) -> Part:
+    """Return what HAProxy has when there is nothing to serve; without a listener it does not start."""
+    return Part(fill(_NOTHING, {"name": name}))
+
+
 #: Back again, the first choice gets the host's connections back.
 _FIRST: Final = "on-marked-up shutdown-backup-sessions"
 _BACKUP: Final = "backup"
@@ -94,6 +99,12 @@ defaults
   timeout http-keep-alive 30s
   # A name that nobody knows now must not keep HAProxy from starting.
   default-server init-addr libc,none
+"""
+
+_NOTHING: Final = """
+# Nothing to serve yet, and HAProxy does not start without something to listen on: a socket that has no file.
+frontend shipper-nothing
+  bind abns@@name@
 """
 
 _BY_NAME: Final = """

@@ -93,6 +93,8 @@ def generate(
         *(sections.port(entrance, healthy, problems) for entrance in others),
     ]
     ports = {entrance.port for entrance in entrances} | ({settings.http_port} if names else set())
+    if not ports:
+        parts.append(sections.nothing(f"shipper-{settings.http_port}-{settings.relp_port}"))
     return Localhost(
         text="".join(part.text for part in parts),
         ports=tuple(sorted(ports)),

@@ -63,10 +63,6 @@ class Registry:
         yield from (self._tasks[task_id] for task_id in self._dead if task_id not in self._unsettled)
         yield from (known for known in self._tasks.values() if known.until is None and known.definition is not None)
 
-    def apps(self) -> list[Definition]:
-        """Return what the apps of the last full read say now."""
-        return [self._definitions[app_id][version] for app_id, version in self._current.items()]
-
     def find(self, task_id: str, container: str = "") -> Known | None:
         """Return what is known of a task, or of the task that runs in a container; None when it is not known (yet)."""
         known = self._tasks.get(task_id or self._containers.get(container, ""))

@@ -6,11 +6,12 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import ValidationError
 
 from shipper.errors import StoreBusy, StoreRejected, StoreUnusable
-from shipper.record import DUPLICATE, STORED, Fate, Record
+from shipper.record import DUPLICATE, STORED, Fate, Record, Repair
 from shipper.record.fields import FIELDS
 from shipper.search.query import Query
 from shipper.stores.elasticsearch import Config
@@ -217,8 +218,10 @@ async def test_nobody_there_is_busy_in_one_line() -> None:
 
 
 @contextlib.asynccontextmanager
-async def answering(status: str, body: bytes, content_type: str = "application/json") -> AsyncIterator[str]:
-    """A server that gives every request the same answer; no status: none at all."""
+async def answering(
+    status: str, body: bytes, content_type: str = "application/json", asked: list[bytes] | None = None
+) -> AsyncIterator[str]:
+    """A server that gives every request the same answer; no status: none at all. `asked` gets the heads."""
     held = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -226,6 +229,8 @@ async def answering(status: str, body: bytes, content_type: str = "application/j
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                if asked is not None:
+                    asked.append(head)
                 length = re.search(rb"content-length: (\d+)", head.lower())
                 await reader.readexactly(int(length[1]) if length else 0)
                 if status:
@@ -277,6 +282,37 @@ async def test_answers_to_a_whole_request(status: str, body: bytes, error: type[
                 await store.put([record(1)])
         assert type(raised.value) is error
         assert "\n" not in str(raised.value)
+
+
+REPAIRS = {
+    "may not update": (403, "security_exception", StoreBusy),
+    "read-only": (403, "cluster_block_exception", StoreBusy),
+    "not for this mapping": (400, "document_parsing_exception", StoreRejected),
+    "deleted just now": (404, "document_missing_exception", None),
+}
+
+
+@pytest.mark.parametrize(("status", "kind", "error"), REPAIRS.values(), ids=REPAIRS.keys())
+async def test_answers_to_a_repair(status: int, kind: str, error: type[Exception] | None) -> None:
+    item = {"update": {"status": status, "error": {"type": kind, "reason": "no"}}}
+    answer = orjson.dumps({"docs": [{"found": True}], "errors": True, "items": [item]})
+    async with answering("200 OK", answer) as url, settings(url).reader("c") as reader:
+        store = settings(url).build("c")
+        store._server, store._prepared = reader._server, True
+        with pytest.raises(error, match=kind) if error else contextlib.nullcontext():
+            await store.repair([Repair(SERIES, 1, "2026.11.22", {"service.name": "shop"})])
+
+
+async def test_a_repair_is_sent_with_its_own_key() -> None:
+    asked: list[bytes] = []
+    answer = orjson.dumps({"docs": [{"found": True}], "errors": False, "items": [], "took": 1})
+    keys = {"api_key": "first", "repair_api_key": "second"}
+    async with answering("200 OK", answer, asked=asked) as url, settings(url, **keys).reader("c") as reader:
+        store = settings(url, **keys).build("c")
+        store._server, store._prepared = reader._server, True
+        await store.repair([Repair(SERIES, 1, "2026.11.22", {"service.name": "shop"})])
+    keys_of = {re.search(rb"post /(_\w+)", one.lower())[1]: b"ApiKey second" in one for one in asked}  # type: ignore[index]
+    assert keys_of == {b"_mget": False, b"_bulk": True}
 
 
 async def test_a_413_of_a_proxy_splits_too() -> None:

@@ -14,8 +14,10 @@ Found = TypeVar("Found")
 class Limits:
     """How long a deploy waits for what, in seconds."""
 
-    #: For one app to become healthy, for a roll-back, and for a lock to be lifted.
+    #: For one app to become healthy, and for a lock to be lifted.
     wait: float = 600
+    #: For a roll-back, and for an app to be gone.
+    back: float = 600
     #: For a Marathon that gives no usable answer (it restarts, or chooses a leader).
     patience: float = 90
     #: Between two looks.

@@ -45,7 +45,7 @@ class Rollout:
         except ClusterError as error:
             return Outcome(app_id, State.REFUSED, f"{step.wanted.path}: {error}")
         try:
-            app = await self._until_healthy(app_id, deployment)
+            app = await self._until_healthy(app_id, deployment, self._limits.wait)
         except NotHealthy as error:
             return await self._roll_back(step, deployment, str(error))
         except ClusterError as error:
@@ -116,10 +116,10 @@ class Rollout:
         )
         return {deployment.id for deployment in found}
 
-    async def _until_healthy(self, app_id: str, deployment: str) -> App:
+    async def _until_healthy(self, app_id: str, deployment: str, seconds: float) -> App:
         """Return the app once it is healthy; NotHealthy when the limit is over, or it is gone."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.wait
+        deadline = loop.time() + seconds
         while True:
             open_deployments = {deployment} & await self._deployments(app_id)
             app = await self._read(app_id)
@@ -132,7 +132,7 @@ class Rollout:
             self._progress.update(app_id, "; ".join(filter(None, (seen.text, failure))))
             if loop.time() >= deadline:
                 why = failure or await self._waits_for_place(app_id)
-                raise NotHealthy("; ".join(filter(None, (f"after {self._limits.wait:g} s: {seen.text}", why))))
+                raise NotHealthy("; ".join(filter(None, (f"after {seconds:g} s: {seen.text}", why))))
             await asyncio.sleep(self._limits.look)
 
     async def _waits_for_place(self, app_id: str) -> str:
@@ -174,7 +174,7 @@ class Rollout:
     async def _over(self, app_id: str, deployment: str) -> None:
         """Wait for a deployment until the limit; what is not over then is overridden by what follows."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.wait
+        deadline = loop.time() + self._limits.back
         while deployment in await self._deployments(app_id) and loop.time() < deadline:
             self._progress.update(app_id, "rolling back")
             await asyncio.sleep(self._limits.look)
@@ -194,7 +194,7 @@ class Rollout:
             except ClusterBusy as error:
                 await patience.bear(error)
         try:
-            app = await self._until_healthy(before.id, deployment)
+            app = await self._until_healthy(before.id, deployment, self._limits.back)
         except NotHealthy as error:
             return f"the definition of {before.version} is back, and not healthy either: {error}"
         return f"the definition of {before.version} is back, {look(app).text}"
@@ -202,12 +202,12 @@ class Rollout:
     async def remove(self, app_id: str) -> str:
         """Make sure that an app is gone, and say so."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.wait
+        deadline = loop.time() + self._limits.back
         patience, asked = Patience(self._limits), False
         while await self._read(app_id) is not None or (asked and await self._still_deleted(app_id)):
             self._progress.update(app_id, "removing it")
             if loop.time() >= deadline:
-                raise NotHealthy(f"{app_id} is still there after {self._limits.wait:g} s")
+                raise NotHealthy(f"{app_id} is still there after {self._limits.back:g} s")
             try:
                 if not asked:
                     await self._marathon.delete(app_id, force=True)

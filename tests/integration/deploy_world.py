@@ -45,6 +45,8 @@ class Fault:
     times: int = 1
     #: The request is carried out all the same.
     done: bool = False
+    #: Requests that come before.
+    after: int = 0
 
 
 @dataclass
@@ -99,7 +101,10 @@ class FakeMarathon:
         asked = f"{request.method} {request.path}"
         self.asked.append(asked)
         for fault in self.faults:
-            if asked.startswith(fault.asked) and fault.times:
+            if not asked.startswith(fault.asked) or not fault.times:
+                continue
+            fault.after -= 1
+            if fault.after < 0:
                 fault.times -= 1
                 if fault.done:
                     await self._reply(request)

@@ -59,7 +59,7 @@ async def test_a_change_that_does_not_become_healthy_is_taken_back(world: World,
     marathon, deploys = world
     await deploys.deploy(SHIPPER)
     marathon.cancels = cancels
-    deploys.limits = replace(deploys.limits, wait=2)
+    deploys.limits = replace(deploys.limits, wait=0.3)
     outcomes = await deploys.deploy({**SHIPPER, "env": SICK, "cmd": "broken"}, API)
     assert states(outcomes) == {"/l/shipper": "rolled back", "/l/api": "not begun"}
     assert exit_code(outcomes) == 1
@@ -67,7 +67,8 @@ async def test_a_change_that_does_not_become_healthy_is_taken_back(world: World,
     assert marathon.apps["/l/shipper"].get("env", {}) == {}
     assert not marathon.deployments
     assert (
-        "after 2 s: 0 of 3 running, 0 healthy, deployment goes on; last failure on web-3: exited" in outcomes[0].detail
+        "after 0.3 s: 0 of 3 running, 0 healthy, deployment goes on; last failure on web-3: exited"
+        in outcomes[0].detail
     )
     assert outcomes[0].detail.endswith("is back, 3 of 3 running, 3 healthy")
     assert "/l/api" not in marathon.apps
@@ -77,7 +78,7 @@ async def test_a_change_that_does_not_become_healthy_is_taken_back(world: World,
 async def test_a_new_app_that_does_not_become_healthy_is_removed_again(world: World, cancels: bool) -> None:
     marathon, deploys = world
     marathon.cancels = cancels
-    deploys.limits = replace(deploys.limits, wait=2)
+    deploys.limits = replace(deploys.limits, wait=0.3)
     outcomes = await deploys.deploy({**SHIPPER, "env": SICK})
     assert states(outcomes) == {"/l/shipper": "rolled back"}
     assert outcomes[0].detail.endswith("it is removed again")
@@ -88,13 +89,9 @@ async def test_a_roll_back_that_cannot_be_done_is_said(world: World) -> None:
     marathon, deploys = world
     await deploys.deploy(SHIPPER)
     marathon.cancels = False
-    marathon.faults.append(Fault("PUT", 403, '{"message": "no"}', times=0))
-    plan = await deploys.plan({**SHIPPER, "env": SICK})
-    deploys.limits = replace(deploys.limits, wait=1)
-    doing = asyncio.create_task(deploys.carry_out(plan))
-    await until(lambda: marathon.apps["/l/shipper"].get("env") == SICK)
-    marathon.faults[0].times = 99
-    outcomes = await doing
+    marathon.faults.append(Fault("PUT", 403, '{"message": "no"}', times=99, after=1))
+    deploys.limits = replace(deploys.limits, wait=0.3)
+    outcomes = await deploys.deploy({**SHIPPER, "env": SICK})
     assert states(outcomes) == {"/l/shipper": "unfinished"}
     assert "the roll-back is not done: Marathon at" in outcomes[0].detail
     assert exit_code(outcomes) == 2
@@ -294,10 +291,10 @@ async def test_a_canary_that_does_not_become_healthy_or_answers_nothing_is_withd
     outcomes = await deploys.deploy({**SHIPPER, "cmd": "new"}, canary=0.05)
     assert outcomes[0].state == State.WITHDRAWN
     assert "gives no figures" in outcomes[0].detail
-    deploys.limits = replace(deploys.limits, wait=1)
+    deploys.limits = replace(deploys.limits, wait=0.3)
     outcomes = await deploys.deploy({**SHIPPER, "env": SICK}, canary=0.05)
     assert outcomes[0].state == State.WITHDRAWN
-    assert "after 1 s: 0 of 1 running" in outcomes[0].detail
+    assert "after 0.3 s: 0 of 1 running" in outcomes[0].detail
     assert list(marathon.apps) == ["/l/shipper"]
 
 

@@ -116,11 +116,18 @@ CHECKED = {"healthChecks": [{"path": "/"}]}
         ([RUNS, RUNS], {}, (), True, "2 of 2 running"),
         ([RUNS, RUNS], {}, ("d",), False, "2 of 2 running, deployment goes on"),
         ([RUNS, {"state": "TASK_STAGING"}], {}, (), False, "1 of 2 running"),
-        ([RUNS, RUNS, RUNS], {}, (), False, "3 of 2 running, 1 to stop"),
+        ([RUNS, RUNS, RUNS], {}, (), False, "3 of 2 running"),
         ([RUNS, RUNS], CHECKED, (), False, "2 of 2 running, 0 healthy"),
         ([{**RUNS, "healthy": True}, {**RUNS, "healthy": False}], CHECKED, (), False, "2 of 2 running, 1 healthy"),
         ([{**RUNS, "healthy": True}, {**RUNS, "healthy": True}], CHECKED, (), True, "2 of 2 running, 2 healthy"),
         ([{"started_at": "2026"}, {"started_at": "2026"}], {}, (), True, "2 of 2 running"),
+        (
+            [{**RUNS, "version": "1"}, {**RUNS, "version": "2"}],
+            {"versionInfo": {"lastConfigChangeAt": "2"}},
+            ("d",),
+            False,
+            "2 of 2 running, 1 of them of the old version, deployment goes on",
+        ),
         ([{"state": "TASK_UNREACHABLE", "healthy": True}, RUNS], {}, (), False, "1 of 2 running"),
     ],
 )
@@ -139,6 +146,8 @@ def test_the_last_failure_is_told_safely() -> None:
     assert told.startswith("last failure on h: exit 1\\x1b[2J\\n")
     assert len(told) < 200
     assert last_failure(App("/a", "v", {}, 1, (), (), (), {"lastTaskFailure": "x"})) == ""
+    older = {"lastTaskFailure": {"host": "h", "message": "of the version before", "version": "u"}}
+    assert last_failure(App("/a", "v", {}, 1, (), (), (), older)) == ""
 
 
 JOB: dict[str, Any] = {"name": "tidy", "schedule": "R/2026-01-01T03:00:00Z/P1D", "command": "true", "cpus": "0.1"}

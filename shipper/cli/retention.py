@@ -141,22 +141,24 @@ class _Lines:
             )  # fmt: skip
             return
         from shipper.cli.ledger import bytes_in_words
+        from shipper.cli.terminal import count as counted
 
         done = "would go" if self.dry_run else "deleted"
         known = "" if size is None else f", {bytes_in_words(size)}"
-        print(f"{removal.day}  {done}: {_what(removal)}, {count:,} records{known}", flush=True)
+        print(f"{removal.day}  {done}: {_what(removal)}, {counted(count, 'record')}{known}", flush=True)
 
     def end(self, days: int) -> None:
         """Tell the sum."""
         if self._json:
             return
         from shipper.cli.ledger import bytes_in_words
+        from shipper.cli.terminal import count
 
-        kept = f"{self._retention.days} days are kept" if self._retention.days else "all days are kept"
-        other = f", {len(self._retention.apps)} apps ask for other numbers of days" if self._retention.apps else ""
+        kept = f"{count(self._retention.days, 'day')} kept" if self._retention.days else "all days kept"
+        other = f", {count(len(self._retention.apps), 'app')} with days of their own" if self._retention.apps else ""
         done = "would be deleted" if self.dry_run else "deleted"
-        whole = f"{self._days} of {days} days ({bytes_in_words(self._bytes)})"
-        print(f"{kept}{other}; {self._records:,} records {done}, with them {whole}")
+        whole = f"{self._days} of {count(days, 'day')} ({bytes_in_words(self._bytes)})"
+        print(f"{kept}{other}; {count(self._records, 'record')} {done}, with them {whole}")
 
     def _print_json(self, **values: Any) -> None:
         print(json.dumps(values), flush=True)

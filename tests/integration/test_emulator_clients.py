@@ -259,6 +259,42 @@ def test_client_follows_events(client: MarathonClient, tmp_path: Path) -> None:
     }
 
 
+def test_client_reaches_the_leader_through_another_marathon(client: MarathonClient, tmp_path: Path) -> None:
+    with Emulator(tmp_path, follower=True) as own:
+        other = MarathonClient(own.follower, timeout=30)
+        stream = Stream(other)
+        stream.start()
+        wait_until(lambda: stream.events, 30, "it is attached, after a redirect")
+        other.create_app("/far", MarathonApp(cmd="exec sleep 300", cpus=0.1, mem=32))
+        settled(other, "/far", 1)
+        wait_until(lambda: "deployment_success" in kinds(stream), 30, "word of it")
+        assert other.get_leader()["leader"] == own.marathon.removeprefix("http://")
+    stream.join(30)
+    other.session.close()
+    other.sse_session.close()
+
+
+def test_client_of_an_old_marathon_gives_its_name_and_subscribes(client: MarathonClient, tmp_path: Path) -> None:
+    with Emulator(tmp_path, profile="1.4", user="deployer", password="p:w") as own:
+        stranger = MarathonClient(own.marathon, timeout=30)
+        with pytest.raises(MarathonHttpError) as refused:
+            stranger.list_apps()
+        assert refused.value.status_code == 401
+        known = MarathonClient(own.marathon, username="deployer", password="p:w", timeout=30)
+        known.create_app("/old", MarathonApp(cmd="exec sleep 300", cpus=0.1, mem=32, labels={"a": "b"}))
+        (task,) = settled(known, "/old", 1)
+        assert task.id.startswith("old.")
+        assert "instance-" not in task.id
+        assert len(known.get_app("/old").ports) == 1
+        url = "http://127.0.0.1:9/events"
+        known.create_event_subscription(url)
+        assert known.list_event_subscriptions() == [url]
+        known.delete_event_subscription(url)
+        assert known.list_event_subscriptions() == []
+    stranger.session.close()
+    known.session.close()
+
+
 def kinds(stream: Stream) -> set[str]:
     return {event.event_type for event in list(stream.events)}
 

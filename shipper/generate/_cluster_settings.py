@@ -52,6 +52,7 @@ class Settings(config.Settings):
     hosts: str = Field(
         default="", pattern=r"^[A-Za-z0-9.*|()\[\]?+\\-]{0,253}$", description="pattern of the hosts that may run them"
     )
+    retention_days: int = Field(default=30, ge=1, le=3650, description="days that records are kept; labels may differ")
     drain_seconds: int = Field(default=20, ge=1, le=300, description="how long a shipper may take to finish at a stop")
     relp_port: int = _port(5140, "RELP of the shippers")
     shipper_port: int = _port(5141, "health and metrics of the shippers")

@@ -30,11 +30,23 @@ def product(settings: Settings, *, state: bool = False) -> Definition:
     With `state` it may write into the state directory of the host.
     """
     if settings.package == "image":
-        volumes = [mounted(settings.secrets_directory)] if settings.secrets_directory else []
+        volumes = secret_files(settings)
         if state and settings.state_directory:
             volumes.append(mounted(settings.state_directory, writable=True))
         return docker(settings, settings.image, volumes=volumes, parameters=CONFINED)
     return fetched(settings)
+
+
+def secret_files(settings: Settings) -> list[Definition]:
+    """Return the volumes that show a container the files with secrets."""
+    return [mounted(settings.secrets_directory)] if settings.secrets_directory else []
+
+
+def cluster(settings: Settings, *, state: bool = False) -> list[dict[str, Any]]:
+    """Return the enrichers of a process that asks Marathon; with `state` it keeps what it knows of tasks."""
+    known = f"{settings.state_directory}/registry.json" if state and settings.state_directory else None
+    urls = {"marathon_urls": settings.marathon_urls, "mesos_urls": settings.mesos_urls}
+    return [{"type": "request_id"}, {"type": "marathon", **urls, "registry_file": known}]
 
 
 def fetched(settings: Settings) -> Definition:
@@ -54,6 +66,7 @@ def environment(settings: Settings, **more: object) -> Definition:
         "SHIPPER_API__HOST": value("::"),
         "SHIPPER_STORE__TYPE": "elasticsearch",
         "SHIPPER_STORE__URLS": value(urls),
+        "SHIPPER_STORE__RETENTION_DAYS": value(settings.retention_days),
         "SHIPPER_STORE__REPLICAS": value(settings.replicas),
         **{name: value(one) for name, one in more.items()},
     }

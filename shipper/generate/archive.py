@@ -35,7 +35,7 @@ def write(lock: Path, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     with (
         path.open("wb") as raw,
-        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=_TIME) as packed,
+        gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=_TIME) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         _add(archive, "run", _run().encode(), executable=True)
@@ -99,7 +99,7 @@ fi
 for python in python@version@ python3; do
   if [ "$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "@version@" ]; then
     # -P, -s: nothing of the directory it is started in, and nothing of a user's own.
-    PYTHONPATH="$here/site-packages" PYTHONDONTWRITEBYTECODE=1 exec "$python" -P -s -m "$@"
+    PYTHONPATH="$here/site-packages" exec "$python" -P -s -m "$@"
   fi
 done
 echo "error: this archive needs Python @version@ on the host (package python@version@)" >&2

@@ -4,16 +4,17 @@ from typing import Any, Final
 
 from shipper.generate._apps import Definition, as_json
 from shipper.generate._cluster_settings import Settings
-from shipper.generate._product import SILENT, command
+from shipper.generate._product import SILENT, cluster, command, environment, secret_files
 
 #: Starts lie in the past: Chronos goes on from now, at the same time of day.
+_RETENTION: Final = "R/2026-01-01T02:40:00Z/P1D"
 _DAILY: Final = "R/2026-01-01T04:10:00Z/P1D"
 _QUARTERLY: Final = "R/2026-01-01T00:07:00Z/PT15M"
 
 
 def generate(settings: Settings) -> dict[str, str]:
     """Return the jobs, by path below the folder of the apps; the same settings give the same bytes."""
-    jobs = (_ledger(settings), _check(settings))
+    jobs = (_retention(settings), _ledger(settings), _check(settings))
     return {f"chronos/{job['name'].removeprefix('shipper-')}.json": as_json(job) for job in jobs}
 
 
@@ -42,15 +43,32 @@ def in_docker(image: str, **more: Any) -> Definition:
     return {"container": {"type": "DOCKER", "image": image, "network": "HOST", **more}}
 
 
+def _retention(settings: Settings) -> Definition:
+    """Return the daily removal of what is too old; what an app's label says is asked of Marathon."""
+    asked = command(settings, "retention --json")
+    told = "deletes records that are older than wanted, once a day"
+    found = environment(settings, SHIPPER_ENRICHERS=cluster(settings))["env"]
+    # Chronos knows no secrets of Marathon's: what is secret comes from files.
+    variables = [{"name": name, "value": text} for name, text in found.items() if isinstance(text, str)]
+    made = job(settings, "shipper-retention", _RETENTION, told, asked)
+    return {**made, **_product(settings), "environmentVariables": variables}
+
+
+def _product(settings: Settings) -> Definition:
+    """Return how the product comes to the host of a job, as to those of apps."""
+    if settings.package == "archive":
+        return {"uris": [settings.archive]}
+    parameters = [{"key": key, "value": text} for key, text in SILENT.items()]
+    volumes = secret_files(settings)
+    return in_docker(settings.image, parameters=parameters, volumes=volumes)
+
+
 def _ledger(settings: Settings) -> Definition:
     """Return the daily account of every host: its output is a log like any other."""
     asked = command(settings, f"ledger --json --url http://127.0.0.1:{settings.api_port}")
     told = "the ledger of every host as JSON lines on its output, once a day"
     made = job(settings, "shipper-ledger", _DAILY, told, asked)
-    if settings.package == "archive":
-        return {**made, "uris": [settings.archive]}
-    parameters = [{"key": key, "value": text} for key, text in SILENT.items()]
-    return {**made, **in_docker(settings.image, parameters=parameters)}
+    return {**made, **_product(settings)}
 
 
 def _check(settings: Settings) -> Definition:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from shipper.config import ApiSettings, Config, PipelineSettings, component, component_names, section_of
+from shipper.generate._cluster_settings import Settings as ClusterAppsSettings
 from shipper.generate._host_settings import Settings as HostSettings
 
 _INTRO = """\
@@ -47,6 +48,9 @@ def _page() -> Iterator[str]:
     yield "## Hosts\n"
     yield "Options of `shipper generate rsyslog`, or keys of the YAML file given with `--settings`:\n"
     yield from _table(HostSettings)
+    yield "## Apps of a cluster\n"
+    yield "Options of `shipper generate marathon`, or keys of the YAML file given with `--settings`:\n"
+    yield from _table(ClusterAppsSettings)
     yield "## Parsers\n"
     yield "| name | reads |\n|---|---|"
     for name in component_names("parsers"):

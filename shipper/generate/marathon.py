@@ -1,6 +1,6 @@
 """The apps of a cluster: what `shipper generate marathon` writes into `marathon-apps/`."""
 
-from typing import Any, Final
+from typing import Final
 
 from shipper.generate import chronos_jobs, image, marathon_readme, samples
 from shipper.generate._apps import (
@@ -16,7 +16,7 @@ from shipper.generate._apps import (
     resources,
 )  # fmt: skip
 from shipper.generate._cluster_settings import Settings, read
-from shipper.generate._product import command, environment, product
+from shipper.generate._product import cluster, command, environment, product
 from shipper.generate._third_party import elasticsearch, front_config, kibana, nginx
 
 __all__ = ["Settings", "generate", "read"]
@@ -62,7 +62,7 @@ def _shipper(settings: Settings) -> Definition:
         **environment(
             settings,
             SHIPPER_PIPELINE__DRAIN_SECONDS=_drain_seconds(settings),
-            SHIPPER_ENRICHERS=[{"type": "request_id"}, _cluster(settings)],
+            SHIPPER_ENRICHERS=cluster(settings, state=True),
         ),
         **health("/health", 1),
         **readiness(settings, "/ready", "http"),
@@ -93,12 +93,6 @@ def _api(settings: Settings) -> Definition:
 def _drain_seconds(settings: Settings) -> int:
     """Return how long a stop may take: with Marathon 0.9.1 Mesos' own limit, 5 s, cannot be changed by an app."""
     return min(settings.drain_seconds, 4) if settings.marathon == "0.9.1" else settings.drain_seconds
-
-
-def _cluster(settings: Settings) -> dict[str, Any]:
-    known = f"{settings.state_directory}/registry.json" if settings.state_directory else None
-    urls = {"marathon_urls": settings.marathon_urls, "mesos_urls": settings.mesos_urls}
-    return {"type": "marathon", **urls, "registry_file": known}
 
 
 def _after_elasticsearch(settings: Settings) -> Definition:

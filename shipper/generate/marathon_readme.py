@@ -14,6 +14,7 @@ _ABOUT: Final = {
     "elasticsearch.json": "one node on each of {elasticsearch_hosts}",
     "kibana.json": "Kibana on {kibana_port}, below `/kibana`",
     "haproxy.json": "keeps HAProxy of every host true to Marathon",
+    "chronos/retention.json": "job: deletes, once a day, what is older than {retention_days} days or an app's label says",
     "chronos/ledger.json": "job: the ledger of every host, once a day, as a log of its own",
     "chronos/check.json": "job: `shipper doctor host` somewhere, every 15 minutes; fails when logging does",
     "samples/date.json": "sample: writes the time every ten seconds",
@@ -52,7 +53,10 @@ def generate(settings: Settings, files: Mapping[str, str]) -> dict[str, str]:
 def _secrets(settings: Settings) -> str:
     if settings.secrets:
         names = ", ".join(f"`{name}` = `{source}`" for name, source in settings.secrets.items())
-        return f"Marathon's secrets, which must exist before the apps: {names}."
+        return (
+            f"Marathon's secrets, which must exist before the apps: {names}.\n"
+            "Chronos knows none; for its jobs set `secrets_directory` too."
+        )
     if settings.secrets_directory:
         return (
             f"`{settings.secrets_directory}` on every host, mounted read-only: its `shipper.yaml` holds what no app\n"

@@ -98,7 +98,7 @@ def test_images_agree_with_the_generated_files() -> None:
 
 def test_the_shipper_has_longer_to_stop_than_it_drains() -> None:
     grace = int(SERVICES["shipper"]["stop_grace_period"].removesuffix("s"))
-    assert grace > config.Config().pipeline.drain_seconds
+    assert grace > config.PipelineSettings().drain_seconds
 
 
 def test_commands_of_the_product_exist() -> None:

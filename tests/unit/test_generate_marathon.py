@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from shipper import config
-from shipper.cli import ask, doctor, generate
+from shipper.cli import ask, doctor, generate, retention
 from shipper.errors import ConfigError
 from shipper.generate import marathon
 from shipper.generate._apps import ROLE, value
@@ -52,7 +52,8 @@ def test_every_setting_reaches_the_files() -> None:
     changed: dict[str, object] = {
         "marathon": "1.4", "group": "/ops/logs", "owner": "ops", "cluster": "prod", "package": "archive",
         "image": "registry.example:5000/shipper:9", "archive": "http://files.example/s.tar.gz", "shippers": 5,
-        "apis": 3, "hosts": "web-.*", "drain_seconds": 33, "relp_port": 6140, "shipper_port": 6141, "api_port": 6090,
+        "apis": 3, "hosts": "web-.*", "retention_days": 3, "drain_seconds": 33, "relp_port": 6140,
+        "shipper_port": 6141, "api_port": 6090,
         "front_port": 6088, "kibana_port": 6601, "elasticsearch_port": 6200, "elasticsearch": "elsewhere",
         "elasticsearch_urls": "http://10.0.0.9:9200", "elasticsearch_hosts": "a,b",
         "elasticsearch_transport_port": 6300,
@@ -83,7 +84,7 @@ def test_every_app_is_one_that_marathon_takes(settings: dict[str, object], schem
 @pytest.mark.parametrize("settings", clusters(), ids=str)
 def test_every_app_keeps_the_rules_that_the_schema_cannot_say(settings: dict[str, object]) -> None:
     made = apps(**settings)
-    service_ports = []
+    service_ports: list[int] = []
     for path, app in made.items():
         assert not list(broken_rules(app)), path
         assert app["labels"][ROLE] == ("sample" if "/samples/" in path else Path(path).stem)
@@ -184,7 +185,7 @@ def test_jobs_run_commands_that_exist(package: str) -> None:
     made = jobs(package=package)
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for part in (ask, doctor):
+    for part in (ask, doctor, retention):
         part.add_commands(commands)
     for path, job in made.items():
         assert re.fullmatch(r"[\w.-]+", job["name"]), path
@@ -194,6 +195,15 @@ def test_jobs_run_commands_that_exist(package: str) -> None:
         if "samples" not in path:
             program = next(place for place, word in enumerate(words) if word.endswith("shipper"))
             parser.parse_args(words[program + 1 :])
+
+
+def test_retention_finds_store_and_marathon_and_names_no_secret() -> None:
+    made = jobs(secrets="SHIPPER_STORE__API_KEY=a/b", retention_days=9)["marathon-apps/chronos/retention.json"]
+    variables = {each["name"]: each["value"] for each in made["environmentVariables"]}
+    loaded = config.load(environment=variables)
+    assert (loaded.store.urls, loaded.store.retention_days) == (["http://127.0.0.1:9200"], 9)
+    assert loaded.enrichers[1].marathon_urls == ["http://marathon.localhost:8080"]
+    assert made["command"] == "exec shipper retention --json"
 
 
 def test_the_haproxy_app_runs_a_command_that_exists() -> None:

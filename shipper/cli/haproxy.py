@@ -138,8 +138,11 @@ async def _once(options: argparse.Namespace, cluster: "ClusterSettings", discove
 
 
 def _summary(out: Path, status: "Status") -> str:
+    from shipper.cli.terminal import count
+
     done = "changed" if status.changed else "as it was"
-    return f"{out}: {done}; {status.apps} apps on {status.ports} ports, {status.servers} tasks"
+    held = f"{count(status.apps, 'app')} on {count(status.ports, 'port')}, {count(status.servers, 'task')}"
+    return f"{out}: {done}; {held}"
 
 
 def _say(problems: "Iterable[Problem]") -> None:

@@ -19,7 +19,7 @@ from shipper.generate.localhost import Localhost, Problem, Settings, generate, p
 log = logging.getLogger(__name__)
 
 #: Between two reloads: each leaves a worker behind for as long as its connections live.
-BETWEEN_SECONDS: Final = 2.0
+BETWEEN_SECONDS: Final = 1.0
 #: Checks by HAProxy that looking for an app it refuses may take.
 _MOST_CHECKS: Final = 200
 #: Problems that are told at once in log lines; more are counted.

@@ -81,6 +81,8 @@ global
   # At a reload the old worker keeps its connections, so a task that is being stopped ends what it has. Not for ever:
   # a connection that lives longer is cut, and its client connects again.
   hard-stop-after @hard_stop@s
+  # An app that starts and fails without end causes a reload each time: no more old workers than these are kept.
+  mworker-max-reloads 30
 
 defaults
   mode tcp

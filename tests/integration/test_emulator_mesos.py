@@ -164,6 +164,23 @@ async def test_a_framework_with_nothing_left_is_a_completed_one_for_the_agent(cl
     assert [executor["id"] for executor in framework["completed_executors"]] == [FAILED, RUNNING]
 
 
+async def test_what_ended_long_ago_is_forgotten(cluster: Cluster) -> None:
+    """As max_completed_tasks_per_framework and max_completed_executors_per_framework have it."""
+    world, agent = cluster.world, cluster.running.agent
+    for number in range(1100):
+        task = Task(f"short.{number}", "short", world.marathon, agent, "/short")
+        world.set_status(task, "TASK_RUNNING")
+        world.set_status(task, "TASK_FINISHED")
+    _, state, _ = await cluster.get(cluster.master + "/state")
+    ended = [task["id"] for task in state["frameworks"][0]["completed_tasks"]]
+    assert ended == [f"short.{number}" for number in range(100, 1100)]
+    _, state, _ = await cluster.get(cluster.agent + "/state")
+    ended = [executor["id"] for executor in state["frameworks"][0]["completed_executors"]]
+    assert ended == [f"short.{number}" for number in range(950, 1100)]
+    _, found, _ = await cluster.get(cluster.master + "/tasks")
+    assert len(found["tasks"]) == 100
+
+
 async def test_tasks_come_in_pages(cluster: Cluster) -> None:
     async def ids(**query: str) -> list[str]:
         _, found, _ = await cluster.get(cluster.master + "/tasks", **query)

@@ -98,7 +98,10 @@ def _deploy(options: argparse.Namespace) -> int:
     wanted, settings = files.read(_paths(options)), _settings(options)
     limits = Limits(wait=options.wait, patience=options.patience)
     progress = _progress(options)
-    plan = _run(run.survey(wanted, settings, limits, progress))
+    try:
+        plan = _run(run.survey(wanted, settings, limits, progress))
+    finally:
+        progress.clear()  # what comes now, an error too, begins at the left
     _show_plan(plan, options)
     if options.dry_run or not plan.work:
         return 0

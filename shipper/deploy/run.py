@@ -68,7 +68,6 @@ async def survey(wanted: Wanted, settings: ClusterSettings, limits: Limits, prog
         found = chronos_jobs.plan(wanted.jobs, existing)
     elif wanted.jobs:
         found = [chronos_jobs.JobStep(job, None, (), reachable=False) for job in wanted.jobs]
-    progress.clear()
     return Plan(steps, found)
 
 

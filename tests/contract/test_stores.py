@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shipper.record import DUPLICATE, STORED, DeadLetter, Fate, Outcome, Record
+from shipper.record import DUPLICATE, STORED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import day, from_ns, to_ns
 from shipper.search.ledger import Entry
 from shipper.search.query import Page, Place, Query
@@ -506,3 +506,40 @@ async def test_outcomes_are_in_the_order_of_the_batch(world: World) -> None:
         outcomes = await store.put([record(n) for n in range(1, 2001)])
     expected: list[Outcome] = [DUPLICATE if n % 3 == 1 else STORED for n in range(1, 2001)]
     assert outcomes == expected
+
+
+async def test_a_stored_record_gets_the_fields_of_a_task_that_became_known_late(world: World) -> None:
+    known = {
+        "service.name": "shop",
+        "marathon.labels": {"team": "a", "a.b": "c"},
+        "marathon.task.ports": [31001, 31002],
+    }
+    async with world.store() as store:
+        await put_all(store, [record(1, "first words", service__name="tag", labels={"a": 2**60}), record(2)])
+        world.settle()
+        (before,) = (await store.search(Query(phrases=(("first", "words"),)))).records
+        repair = Repair(SERIES, 1, day(from_ns(NOON)), {**known, "shipper.enriched_by": "late"})
+        await store.repair([repair])
+        await store.repair([repair])
+        world.settle()
+        assert await store.put([record(1, "first words")]) == [DUPLICATE]
+        (found,) = (await store.search(Query(phrases=(("first", "words"),)))).records
+        assert found == {**before, **known, "shipper.enriched_by": "late"}
+        assert numbers(await store.search(Query(app="shop"))) == [1]
+        assert numbers(await store.search(Query(app="tag"))) == []
+        assert sorted(numbers(await store.search(Query()))) == [1, 2]
+
+
+async def test_what_is_not_stored_is_not_repaired_and_nothing_is_made_for_it(world: World) -> None:
+    other_day = day(from_ns(NOON - 3 * DAY_NS))
+    async with world.store() as store:
+        await put_all(store, [record(1)])
+        await store.repair([])
+        await store.repair(
+            [Repair(SERIES, n, at, {"service.name": "shop"}) for n, at in ((1, other_day), (2, day(from_ns(NOON))))]
+        )
+        await store.repair([Repair(SERIES, 1, day(from_ns(NOON)), {"service.name": "shop"})])
+        world.settle()
+        assert numbers(await store.search(Query(app="shop"))) == [1]
+        assert numbers(await store.search(Query())) == [1]
+        assert await store.put([record(1, at=NOON - 3 * DAY_NS)]) == [STORED]

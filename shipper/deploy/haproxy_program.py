@@ -21,10 +21,11 @@ from shipper.generate.localhost import HEADER
 PLACE: Final = "{}"
 #: Longest that HAProxy may take for a check or a command for a reload.
 _COMMAND_SECONDS: Final = 60.0
-#: How often a master is told to reload until a new worker is there.
-_SIGNALS: Final = 3
-#: How often and how far apart it is looked whether a reload has had its effect: 3 s.
-_LOOKS: Final = 60
+#: How often a master is told to reload until a new worker is there, and how long one may take.
+_SIGNALS: Final = 5
+_WORKER_SECONDS: Final = 1.0
+#: Longest that a reloaded HAProxy takes until it listens on new ports.
+_LISTEN_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.05
 _MOST_SHOWN: Final = 300
 #: "[ALERT]    (5941) : config : parsing [shipper.cfg:45] : ...": what is wrong, without the process.
@@ -71,7 +72,7 @@ class Program:
 
     async def deaf(self, ports: Collection[int]) -> set[int]:
         """Return ports on which nobody listens, after some seconds in which a reload is carried out."""
-        await _soon(lambda: not any(map(is_free, ports)))
+        await _soon(lambda: not any(map(is_free, ports)), _LISTEN_SECONDS)
         return set(filter(is_free, ports))
 
     async def _offer(self, text: str, *, install: bool) -> str:
@@ -176,20 +177,20 @@ async def _signal(pid_file: Path) -> str:
         pid = _master(pid_file)
         if pid == 0:
             return f"--pid-file {pid_file}: names no running HAProxy: start it (haproxy -W -p {pid_file} -f ...)"
-        await _soon(partial(_listens_to_signals, pid))
+        await _soon(partial(_listens_to_signals, pid), _WORKER_SECONDS)
         before = _children(pid)
         try:
             os.kill(pid, signal.SIGUSR2)
         except OSError as error:
             return f"--pid-file {pid_file}: cannot signal {pid}: {error.strerror}"
-        if await _soon(partial(_has_new_child, pid, before)):
+        if await _soon(partial(_has_new_child, pid, before), _WORKER_SECONDS):
             return ""
     return "no new worker of HAProxy came up: its log says why; the old one goes on"
 
 
-async def _soon(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition, not for long, and return whether it holds."""
-    for _ in range(_LOOKS):
+async def _soon(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition, so long and no longer, and return whether it holds."""
+    for _ in range(round(seconds / _LOOK_SECONDS)):
         if condition():
             return True
         await asyncio.sleep(_LOOK_SECONDS)

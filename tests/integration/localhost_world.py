@@ -18,6 +18,10 @@ from shipper.generate.localhost import Settings
 from tests.servers.process import Process, wait_until
 
 
+#: Between two requests of a client, so that a small machine has time for HAProxy, too.
+_PAUSE_SECONDS = 0.003
+
+
 class _Named(BaseHTTPRequestHandler):
     """Answers every GET with the port that was asked, on connections that stay open."""
 
@@ -127,7 +131,7 @@ def serves(port: int) -> bool:
 
 
 class Load:
-    """Clients that ask without a pause until the end: half on one connection each as long as it is kept, half anew."""
+    """Clients that ask again and again until the end: half on one connection each as long as it is kept, half anew."""
 
     def __init__(self, port: int, clients: int = 4) -> None:
         self._port, self._clients = port, clients
@@ -151,7 +155,7 @@ class Load:
 
     def _ask(self, kept: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-        while not self._stopping.is_set():
+        while not self._stopping.wait(_PAUSE_SECONDS):
             try:
                 said = ask(connection)
                 (self.answers if said.isdigit() else self.failures).append(said)

@@ -14,7 +14,7 @@ _ABOUT: Final = {
     "elasticsearch.json": "one node on each of {elasticsearch_hosts}",
     "kibana.json": "Kibana on {kibana_port}, below `/kibana`",
     "haproxy.json": "keeps HAProxy of every host true to Marathon",
-    "chronos/retention.json": "job: deletes, once a day, what is older than {retention_days} days or an app's label says",
+    "chronos/retention.json": "job: deletes daily what is older than {retention_days} days or an app's label says",
     "chronos/ledger.json": "job: the ledger of every host, once a day, as a log of its own",
     "chronos/check.json": "job: `shipper doctor host` somewhere, every 15 minutes; fails when logging does",
     "samples/date.json": "sample: writes the time every ten seconds",
@@ -105,6 +105,13 @@ Written by `shipper generate marathon`; change its settings, not these files. Fo
   An old one answers what it has read, then its hosts connect to a new one; what it did not answer is sent again.
 - @grace@
 - `health` kills a shipper that hangs; that the store is away only makes it not ready, and kills none.
+
+## What was tried
+
+Every file is checked against Marathon's own schema. Shippers, API, the sample web server and the shop ran on an
+emulated Marathon, nginx in front as a process with its generated configuration, the archive with a bare Python. Not
+run, as no registry of images could be reached: the image, the containers of Elasticsearch and Kibana, `compose.yaml`.
+Their text is checked only.
 """
 _IMAGE: Final = """\
 Build the image and bring it to a registry that the hosts reach, or load it on each host (`docker save`, `docker load`):

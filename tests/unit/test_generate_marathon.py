@@ -197,6 +197,35 @@ def test_jobs_run_commands_that_exist(package: str) -> None:
             parser.parse_args(words[program + 1 :])
 
 
+def test_deploy_takes_the_committed_files() -> None:
+    from shipper.deploy.files import in_directory, read
+    from shipper.deploy.plan import in_order
+
+    folder = ROOT / "marathon-apps"
+    wanted = read(in_directory(folder))
+    assert [app.role for app in in_order(wanted.apps)] == ["elasticsearch", "shipper", "api", "kibana", "nginx"]
+    assert [job.name for job in wanted.jobs] == ["shipper-check", "shipper-ledger", "shipper-retention"]
+    samples = read(in_directory(folder / "samples"))
+    assert {app.role for app in samples.apps} == {"sample"}
+    assert [job.name for job in samples.jobs] == ["sample-date"]
+
+
+@pytest.mark.parametrize("settings", clusters(), ids=str)
+def test_no_label_of_ours_is_a_mistake_to_ourselves(settings: dict[str, object]) -> None:
+    from shipper.cluster import labels
+    from shipper.cluster.model import App
+    from shipper.generate import localhost
+
+    found = []
+    for app in apps(**settings).values():
+        assert not labels.read(app["labels"]).problems
+        ports = [port["port"] for port in app["portDefinitions"]] if "portDefinitions" in app else app["ports"]
+        found.append(App(app["id"], "", app["labels"], app["instances"], tuple(ports), (), (), app))
+    served = localhost.generate(found, localhost.Settings(host_name="web-1"))
+    assert not served.problems
+    assert {5140, 5141, 8090, 8088, 9080} <= set(served.ports)
+
+
 def test_retention_finds_store_and_marathon_and_names_no_secret() -> None:
     made = jobs(secrets="SHIPPER_STORE__API_KEY=a/b", retention_days=9)["marathon-apps/chronos/retention.json"]
     variables = {each["name"]: each["value"] for each in made["environmentVariables"]}

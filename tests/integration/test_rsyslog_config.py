@@ -92,25 +92,33 @@ async def test_a_full_queue_drops_what_it_counts_and_no_warning(rsyslogd: str, r
                     writer.send(b"<%d>%d %b" % (12 if number % 50 == 0 else 14, number, padding))
 
         await asyncio.to_thread(write)
-        await asyncio.to_thread(
-            host.running.wait_until, lambda: host.status()["forwarded"] >= count, 60, "all is with rsyslogd"
-        )
-        assert host.status()["dropped"] == 0
+        await asyncio.to_thread(host.running.wait_until, lambda: _read(host) >= count, 60, "all is with rsyslogd")
+        by_reader = {letter: one["dropped"] for letter, one in host.status()["series"].items()}
         async with RelpReceiver(port) as receiver:
-            await receiver.wait_for(lambda: _settled(receiver, series, count), 120)
+            kept = count - sum(by_reader.values())
+            await receiver.wait_for(lambda: _settled(receiver, series) >= kept, 120)
             numbers = {name: set(found) for name, found in _numbers(receiver).items() if name.startswith(series)}
             assert numbers[f"{series}w"] == set(range(1, count // 50 + 1))
             missing = count - count // 50 - len(numbers[f"{series}n"])
             assert missing > 0
-            assert _dropped(_figures(receiver), "normal") == missing
-            assert _dropped(_figures(receiver), "warning") == 0
+            # A record in a worker's hand when the connection broke is queued again. One of the two may be dropped,
+            # and counted, while the other arrives: one for each of the two workers.
+            counted = by_reader["n"] + _dropped(_figures(receiver), "normal")
+            assert missing <= counted <= missing + 2
+            assert by_reader["w"] + _dropped(_figures(receiver), "warning") == 0
 
 
-def _settled(receiver: RelpReceiver, series: str, count: int) -> bool:
-    """Whether all that was kept has come, and figures that are newer than the last drop."""
+def _read(host: Host) -> int:
+    """Records that the reader is done with: a rsyslogd that is slow makes it drop some."""
+    state = host.status()
+    return int(state["forwarded"] + state["dropped"])
+
+
+def _settled(receiver: RelpReceiver, series: str) -> int:
+    """How many records of the reader have come, or were dropped as newer figures say."""
     numbers, figures = _numbers(receiver), _figures(receiver)
     came = sum(len(set(found)) for name, found in numbers.items() if name.startswith(series) and name[-1] in "wn")
-    return came + _dropped(figures, "normal") + _dropped(figures, "warning") == count
+    return came + _dropped(figures, "normal") + _dropped(figures, "warning")
 
 
 def _dropped(figures: dict[str, dict[str, Any]], queue: str) -> int:

@@ -17,7 +17,6 @@ from shipper.deploy.haproxy_program import Program
 from shipper.generate.localhost import Settings
 from tests.servers.process import Process, wait_until
 
-
 #: Between two requests of a client, so that a small machine has time for HAProxy, too.
 _PAUSE_SECONDS = 0.003
 

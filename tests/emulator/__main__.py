@@ -10,9 +10,11 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
 from aiohttp import web
 
 from tests.emulator import chronos, follower, guard, marathon, mesos
+from tests.emulator.docker import Docker
 from tests.emulator.engine import Engine
 from tests.emulator.model import make_world
 from tests.emulator.profiles import PROFILES
@@ -28,7 +30,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--agents", default="127.0.1.1,127.0.1.2,127.0.1.3", help="loopback addresses")
     parser.add_argument("--user", default="", help="ask for HTTP Basic credentials")
     parser.add_argument("--password", default="")
+    parser.add_argument("--token", default="", help="ask for DC/OS's `Authorization: token=…`")
     parser.add_argument("--time-scale", type=float, default=1.0, help="of health intervals and back-off")
+    parser.add_argument("--docker-host", default="", help="run apps of type DOCKER as containers of this daemon")
     parser.add_argument("--port", type=int, default=0, help="Marathon's; 0 for any")
     parser.add_argument("--follower", action="store_true", help="a second Marathon, which does not lead")
     return parser.parse_args()
@@ -52,7 +56,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     world = make_world(work, PROFILES[arguments.profile], arguments.agents.split(","), arguments.time_scale)
     async with AsyncExitStack() as stack:
         stack.callback(_guard(work).communicate)  # its input ends, so it looks once more and ends, too
-        runner = Runner(world)
+        runner = Runner(world, Docker(arguments.docker_host) if arguments.docker_host else None)
         stack.push_async_callback(runner.close)
         engine = Engine(world, runner)
         stack.push_async_callback(engine.close)
@@ -70,10 +74,12 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 async def _serve_marathon(stack: AsyncExitStack, engine: Engine, arguments: argparse.Namespace) -> dict[str, str]:
     """The leader, and the follower when there is to be one."""
-    credentials = (arguments.user, arguments.password) if arguments.user else None
+    authorization = f"token={arguments.token}" if arguments.token else ""
+    if arguments.user:
+        authorization = aiohttp.BasicAuth(arguments.user, arguments.password).encode()
     port = arguments.port or _free_port()
     address = f"{LOCALHOST}:{port}"
-    await _serve(stack, marathon.application(engine, address, credentials), LOCALHOST, port)
+    await _serve(stack, marathon.application(engine, address, authorization), LOCALHOST, port)
     urls = {"marathon": f"http://{address}"}
     if arguments.follower:
         other = await _serve(stack, follower.application(urls["marathon"], "follower"), LOCALHOST)

@@ -46,6 +46,12 @@ class Marathon:
         """Wait until no deployment is running."""
         wait_until(lambda: self("GET", "/v2/deployments")[1] == [], 20, "the end of all deployments")
 
+    def clear(self) -> None:
+        """Delete every app, also one that a test has left behind."""
+        for app in self("GET", "/v2/apps")[1]["apps"]:
+            self("DELETE", f"/v2/apps{app['id']}")
+        self.settle()
+
     def app(self, app_id: str) -> dict[str, Any]:
         """An app, with its tasks."""
         app: dict[str, Any] = self("GET", f"/v2/apps{app_id}")[1]["app"]
@@ -62,8 +68,10 @@ class Marathon:
 
     def environment(self, task_id: str) -> dict[str, str]:
         """The environment of a task's process, from the kernel."""
-        text = Path(f"/proc/{self.process(task_id)['pid']}/environ").read_text()
-        return dict(variable.split("=", 1) for variable in text.split("\0") if variable)
+        file = Path(f"/proc/{self.process(task_id)['pid']}/environ")
+        # It is empty for a moment while a process becomes another program.
+        wait_until(lambda: file.read_text().endswith("\0"), what=f"the environment of {task_id}")
+        return dict(variable.split("=", 1) for variable in file.read_text().split("\0") if variable)
 
 
 @contextmanager

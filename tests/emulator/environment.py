@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from tests.emulator import definitions
-from tests.emulator.model import Agent, App, Command, Definition, Task, Volume, World
+from tests.emulator.model import Agent, App, Command, Definition, Docker, Task, Volume, World
 
 #: Labels longer than this (key or value) do not reach the environment.
 _KEY_LIMIT, _VALUE_LIMIT = 493, 512
@@ -47,13 +47,27 @@ def command(world: World, task: Task, definition: Definition) -> Command:
             for volume in volumes
             if "hostPath" in volume
         ),
-        docker=task.docker,
+        docker=_docker(world, task, definition) if task.docker else None,
         fetch=tuple(fetch["uri"] for fetch in definition["fetch"]),
     )
 
 
 def _is_docker(definition: Definition) -> bool:
     return (definition.get("container") or {}).get("type") == "DOCKER"
+
+
+def _docker(world: World, task: Task, definition: Definition) -> Docker:
+    container = definition["container"]
+    published = zip(container.get("portMappings", ()), task.ports, strict=False)
+    return Docker(
+        image=container["docker"]["image"],
+        shell="cmd" in definition,
+        label=world.profile.docker_label,
+        parameters=tuple((one["key"], one["value"]) for one in container["docker"]["parameters"]),
+        published=tuple(
+            f"{host_port}:{port['containerPort'] or host_port}/{port['protocol']}" for port, host_port in published
+        ),
+    )
 
 
 def _marathon(world: World, task: Task, definition: Definition) -> dict[str, str]:

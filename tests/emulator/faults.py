@@ -11,6 +11,8 @@
 {"fault": "garbage", "count": N}                          the next answers are not JSON
 {"fault": "leader_change", "seconds": 1}                  streams end, and there is no leader for so long (502)
 {"fault": "clock_jump", "seconds": -3600}                 times in answers jump
+
+refuse, slow and garbage take `method` and `path` (how it begins), too, and leave other requests alone.
 """
 
 import asyncio
@@ -43,17 +45,19 @@ class Faults:
             return await handler(request)
         if asyncio.get_running_loop().time() < self._leaderless_until:
             return web.json_response({"message": "Could not determine the current leader"}, status=502)
-        if slow := self._take("slow"):
-            await asyncio.sleep(float(slow.get("seconds", 1)))
-        if refuse := self._take("refuse"):
-            return web.json_response({"message": "refused by a fault"}, status=int(refuse.get("status", 503)))
-        if self._take("garbage"):
+        if slow := self._take("slow", request):
+            await asyncio.sleep(slow["seconds"])
+        if refuse := self._take("refuse", request):
+            return web.json_response({"message": "refused by a fault"}, status=refuse["status"])
+        if self._take("garbage", request):
             return web.Response(body=b'<html>\x00\xff{"apps": [', content_type="application/json")
         return await handler(request)
 
-    def _take(self, name: str) -> dict[str, Any] | None:
+    def _take(self, name: str, request: web.Request) -> dict[str, Any] | None:
         fault = self._next.get(name)
-        if fault is None:
+        if fault is None or not request.path.startswith(fault["path"]):
+            return None
+        if fault["method"] not in {"", request.method}:
             return None
         fault["count"] -= 1
         if fault["count"] <= 0:
@@ -110,14 +114,14 @@ class Faults:
     def _set_cut_events(self) -> None:
         self._engine.events.cut()
 
-    def _set_refuse(self, count: int = 1, status: int = 503) -> None:
-        self._next["refuse"] = {"count": count, "status": status}
+    def _set_refuse(self, count: int = 1, status: int = 503, method: str = "", path: str = "/") -> None:
+        self._next["refuse"] = {"count": count, "status": status, "method": method, "path": path}
 
-    def _set_slow(self, count: int = 1, seconds: float = 1) -> None:
-        self._next["slow"] = {"count": count, "seconds": seconds}
+    def _set_slow(self, count: int = 1, seconds: float = 1, method: str = "", path: str = "/") -> None:
+        self._next["slow"] = {"count": count, "seconds": seconds, "method": method, "path": path}
 
-    def _set_garbage(self, count: int = 1) -> None:
-        self._next["garbage"] = {"count": count}
+    def _set_garbage(self, count: int = 1, method: str = "", path: str = "/") -> None:
+        self._next["garbage"] = {"count": count, "method": method, "path": path}
 
     def _set_leader_change(self, seconds: float = 1) -> None:
         self._leaderless_until = asyncio.get_running_loop().time() + seconds

@@ -57,11 +57,11 @@ class Keeper:
 
     def live(self, app: App, config: str) -> list[Task]:
         """The tasks of one configuration that are not being ended, oldest first."""
-        return [
-            task
-            for task in self._world.tasks_of(self._world.marathon, app.id)
-            if not task.killing and app.config_of.get(task.version) == config
-        ]
+        return [task for task in self._of(app, config) if not task.killing]
+
+    def _of(self, app: App, config: str) -> list[Task]:
+        tasks = self._world.tasks_of(self._world.marathon, app.id)
+        return [task for task in tasks if app.config_of.get(task.version) == config]
 
     async def close(self) -> None:
         """Start nothing more."""
@@ -95,7 +95,8 @@ class Keeper:
                 live.reverse()
             for task in live[count:]:
                 self.kill(task)
-            self._start_missing(app, config, count - len(live))
+            # One that is being ended holds its place until it has ended, as with Marathon.
+            self._start_missing(app, config, count - len(self._of(app, config)))
 
     def _start_missing(self, app: App, config: str, missing: int) -> None:
         now = asyncio.get_running_loop().time()

@@ -91,14 +91,28 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Docker:
+    """What `docker run` is told besides."""
+
+    image: str
+    #: Whether the argument vector is a shell's, which then takes the place of the image's entry point.
+    shell: bool
+    #: `--label MESOS_TASK_ID=…`.
+    label: bool
+    parameters: tuple[tuple[str, str], ...] = ()
+    #: `<host port>:<container port>/<protocol>`; none with the host's network.
+    published: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Command:
     """What a task runs: an argument vector, its environment (Mesos's own is added), its volumes and files."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     volumes: tuple[Volume, ...] = ()
-    #: Whether it stands for a Docker container, which has names and volumes of its own.
-    docker: bool = False
+    #: What it is as a Docker container, which has names of its own; None for a plain process.
+    docker: Docker | None = None
     #: URIs to put into the sandbox first; archives are unpacked.
     fetch: tuple[str, ...] = ()
 

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.emulator import container, fetching, guard
+from tests.emulator.docker import Docker, Mount
 from tests.emulator.model import Command, Task, Volume, World
 
 #: What a task inherits from the emulator, as it would from Mesos's agent.
@@ -26,8 +28,10 @@ class CannotRun(Exception):
 class Runner:
     """Starts and ends tasks, and tells the world what became of them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, docker: Docker | None = None) -> None:
+        """With a Docker daemon, apps of type DOCKER are containers; without one, processes with their volumes."""
         self._world = world
+        self._docker = docker
         self._processes: dict[Task, subprocess.Popen[bytes]] = {}
         self._following: dict[Task, asyncio.Task[None]] = {}
 
@@ -89,7 +93,8 @@ class Runner:
         _make_sandbox(task)
         for uri in command.fetch:
             await asyncio.to_thread(fetching.fetch, uri, task.sandbox)
-        argv = self._argv(task, command)
+        env = self._environment(task, command)
+        argv = self._argv(task, command, env)
         with (task.sandbox / "stdout").open("ab") as out, (task.sandbox / "stderr").open("ab") as err:
             process = subprocess.Popen(  # noqa: ASYNC220 - it returns once the program is there; its end is waited for
                 argv,
@@ -97,30 +102,34 @@ class Runner:
                 stdout=out,
                 stderr=err,
                 cwd=task.sandbox,
-                env=self._environment(task, command),
+                env=self._process_environment(task, command, env),
                 start_new_session=True,
             )
-        task.pid = process.pid
         self._processes[task] = process
+        task.pid = process.pid
+        if self._docker and command.docker:
+            task.pid = await self._docker.pid(env["MESOS_CONTAINER_NAME"], process)
         return process
 
-    def _argv(self, task: Task, command: Command) -> list[str]:
+    def _argv(self, task: Task, command: Command, env: Mapping[str, str]) -> list[str]:
+        mounts = [_mount(task, volume) for volume in command.volumes]
+        if command.docker:
+            mounts.append((str(task.sandbox), "/mnt/mesos/sandbox", False))
+            if self._docker and command.docker:
+                return self._docker.argv(task, command, env, mounts)
         if not command.argv:
             raise CannotRun("there is no Docker here: an app runs as a process and needs cmd or args")
         if not command.volumes:
             return list(command.argv)
-        mounts = [_mount(task, volume) for volume in command.volumes]
-        if command.docker:
-            mounts.append((str(task.sandbox), "/mnt/mesos/sandbox", False))
         scratch = self._world.work / "container"
         scratch.mkdir(exist_ok=True)
         asked = {"mounts": mounts, "scratch": str(scratch), "argv": command.argv}
         return [*_unshare(), sys.executable, "-I", container.__file__, json.dumps(asked)]
 
     def _environment(self, task: Task, command: Command) -> dict[str, str]:
-        # /mnt/mesos/sandbox is there only in a mount namespace.
-        inside = command.docker and command.volumes
-        env = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {
+        # A container without volumes that is a plain process has no /mnt/mesos/sandbox.
+        inside = command.docker and (command.volumes or self._docker)
+        env = {
             "LIBPROCESS_PORT": "0",
             "MESOS_AGENT_ENDPOINT": f"{task.agent.host}:{task.agent.port}",
             "MESOS_CHECKPOINT": "1",
@@ -134,6 +143,12 @@ class Runner:
             agent = f"{task.agent.id}." if self._world.profile.docker_name_has_agent else ""
             env["MESOS_CONTAINER_NAME"] = f"mesos-{agent}{task.container_id}"
         return env | dict(command.env)
+
+    def _process_environment(self, task: Task, command: Command, env: Mapping[str, str]) -> dict[str, str]:
+        """That of the process started here: the task's own, or the docker command's, with the mark of the sandbox."""
+        if self._docker and command.docker:
+            return self._docker.client_env | {"MESOS_DIRECTORY": str(task.sandbox)}
+        return {name: os.environ[name] for name in _INHERITED if name in os.environ} | dict(env)
 
     def _signal(self, task: Task, number: signal.Signals) -> None:
         process = self._processes.get(task)
@@ -177,7 +192,7 @@ def _make_sandbox(task: Task) -> None:
     latest.symlink_to(task.container_id)
 
 
-def _mount(task: Task, volume: Volume) -> tuple[str, str, bool]:
+def _mount(task: Task, volume: Volume) -> Mount:
     """Source, target and whether it is read-only; a folder that is not there is made, as Docker makes it."""
     inside = task.agent.root if volume.host_path.startswith("/") else task.sandbox
     source = inside / volume.host_path.lstrip("/")

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import DATA
 from tests.emulator.client import SERVER, Marathon, listening
+from tests.emulator.events import OUTSTANDING_LIMIT, Stream
 from tests.emulator.process import Emulator
 from tests.servers.process import wait_until
 
@@ -24,9 +25,16 @@ ADDED = {"tasksStaged", "tasksRunning", "tasksHealthy", "tasksUnhealthy", "deplo
 
 
 @pytest.fixture(scope="module")
-def marathon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marathon]:
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with Emulator(tmp_path_factory.mktemp("emulator"), time_scale=0.02, follower=True) as emulator:
-        yield Marathon(emulator)
+        yield emulator
+
+
+@pytest.fixture
+def marathon(emulator: Emulator) -> Iterator[Marathon]:
+    marathon = Marathon(emulator)
+    yield marathon
+    marathon.clear()
 
 
 def test_a_locked_app_refuses_a_change_until_it_is_forced(marathon: Marathon) -> None:
@@ -241,6 +249,11 @@ def test_faults(marathon: Marathon) -> None:
     emulator.fault("restore_agent", agent=lost["host"])
     emulator.fault("refuse", count=1, status=503)
     assert [marathon("GET", "/v2/apps")[0] for _ in range(2)] == [503, 200]
+    emulator.fault("refuse", count=1, status=500, method="GET", path="/v2/info")
+    assert [marathon("GET", path)[0] for path in ("/v2/apps", "/v2/info", "/v2/info")] == [200, 500, 200]
+    emulator.fault("garbage")
+    with pytest.raises(ValueError, match="utf-8"):
+        marathon("GET", "/v2/apps")
     emulator.fault("leader_change", seconds=0.3)
     assert marathon("GET", "/v2/apps")[0] == 502
     wait_until(lambda: marathon("GET", "/v2/apps")[0] == 200)
@@ -275,6 +288,22 @@ def test_old_versions(run_dir: Path, profile: str) -> None:
         request = urllib.request.Request(f"{emulator.marathon}/v2/tasks", headers={"Accept": "text/plain", **allowed})
         with urllib.request.urlopen(request, timeout=10) as lines:
             assert lines.read().decode() == f"old\t8080\t127.0.1.1:{task['ports'][0]}\t\n"
+
+
+async def test_a_stream_that_does_not_keep_up_is_cut_off() -> None:
+    stream = Stream(["b"], light=False)
+    for number in range(OUTSTANDING_LIMIT):
+        stream.put({"eventType": "a"})
+        stream.put({"eventType": "b", "number": number})
+    stream.put({"eventType": "b", "number": "one too many"})
+    assert [frame async for frame in stream.frames()] == []
+
+
+def test_a_token_is_asked_for(run_dir: Path) -> None:
+    with Emulator(run_dir, token="secret", agents="127.0.1.1") as emulator:
+        marathon = Marathon(emulator)
+        assert marathon("GET", "/v2/apps")[0] == 401
+        assert marathon("GET", "/v2/apps", Authorization="token=secret") == (200, {"apps": []})
 
 
 def test_callbacks_of_old_versions(run_dir: Path) -> None:

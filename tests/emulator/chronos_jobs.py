@@ -93,19 +93,21 @@ def _plain(posted: Json) -> Json:
 
 def _structured(posted: Json) -> Json:
     found: Json = {key: _list(posted, key) for key in _LISTS}
-    for one in found["environmentVariables"]:
-        if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in ("name", "value")):
-            raise ValueError("environmentVariables: each needs a name and a value, both texts")
+    _objects(found, "environmentVariables", "name", "value")
+    _objects(found, "fetch", "uri")
     for one in found["constraints"]:
         if not isinstance(one, list) or len(one) != 3 or one[1] not in {"EQUALS", "LIKE", "UNLIKE"}:
             raise ValueError("constraints: each is [attribute, EQUALS|LIKE|UNLIKE, value]")
     if found["uris"] and found["fetch"]:
         raise ValueError(f"Tried to add both uri (deprecated) and fetch parameters on {posted['name']}")
-    _strings(posted, "uris"), _strings(posted, "arguments")
+    for key in ("uris", "arguments"):
+        _strings(posted, key)
     if (container := posted.get("container")) is not None:
         if not isinstance(container, dict) or not isinstance(container.get("image"), str):
             raise ValueError("container: needs an image")
         found["container"] = {"type": "DOCKER", "network": "HOST", "volumes": [], "parameters": []} | container
+        _objects(found["container"], "volumes", "containerPath")
+        _objects(found["container"], "parameters", "key", "value")
     return found
 
 
@@ -136,6 +138,12 @@ def _list(posted: Json, key: str) -> list[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{key}: must be a list")
     return value
+
+
+def _objects(given: Json, key: str, *needs: str) -> None:
+    for one in _list(given, key):
+        if not isinstance(one, dict) or not all(isinstance(one.get(name), str) for name in needs):
+            raise ValueError(f"{key}: each needs {' and '.join(needs)}, as text")
 
 
 def _strings(posted: Json, key: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.emulator import chronos_schedule
 from tests.emulator.chronos_jobs import Job
-from tests.emulator.model import Agent, Command, Task, Volume, World
+from tests.emulator.model import Agent, Command, Docker, Task, Volume, World
 from tests.emulator.running import Runner
 
 #: Wait before a job that failed is tried again (Chronos's --failure_retry).
@@ -101,7 +101,7 @@ class Runs:
         self._ended(job, task, attempt)
 
     def _command(self, job: Job, task: Task, due: datetime, attempt: int, arguments: str) -> Command:
-        container = job.definition.get("container") or {"volumes": []}
+        container = job.definition.get("container")
         env = {
             "mesos_task_id": task.id,
             "CHRONOS_JOB_OWNER": job.definition["owner"],
@@ -118,8 +118,8 @@ class Runs:
         return Command(
             job.argv(arguments),
             env | own,
-            tuple(_volume(one) for one in container["volumes"]),
-            docker="container" in job.definition,
+            tuple(_volume(one) for one in container["volumes"]) if container else (),
+            docker=_docker(container, shell=job.definition["shell"]) if container else None,
             fetch=(*job.definition["uris"], *(one["uri"] for one in job.definition["fetch"])),
         )
 
@@ -177,6 +177,12 @@ def _fits(agent: Agent, constraint: list[str]) -> bool:
     if operator == "EQUALS":
         return value == wanted
     return (value is not None and re.fullmatch(wanted, value) is not None) == (operator == "LIKE")
+
+
+def _docker(container: dict[str, Any], *, shell: bool) -> Docker:
+    """Chronos puts no label of its own on a container, and publishes no ports."""
+    parameters = tuple((one["key"], one["value"]) for one in container["parameters"])
+    return Docker(container["image"], shell, label=False, parameters=parameters)
 
 
 def _volume(given: dict[str, Any]) -> Volume:

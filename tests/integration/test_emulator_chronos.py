@@ -248,7 +248,10 @@ async def test_what_chronos_does_not_take_is_said(cluster: Chronos) -> None:
         ({"constraints": [["hostname", "UNIQUE"]]}, "constraints"),
         ({"environmentVariables": [{"name": "A"}]}, "environmentVariables"),
         ({"epsilon": "1m"}, "period"),
+        ({"fetch": ["http://a"]}, "fetch"),
         ({"container": {}}, "image"),
+        ({"container": {"image": "a", "volumes": [{"hostPath": "/"}]}}, "volumes"),
+        ({"container": {"image": "a", "parameters": [{"key": "label"}]}}, "parameters"),
     ]
     for wrong, reason in wrongs:
         status, body = await cluster.ask("POST", "/iso8601", good | wrong)

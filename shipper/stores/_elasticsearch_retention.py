@@ -1,23 +1,27 @@
-"""Deleting from Elasticsearch: whole days as indices, the records of single apps by a question, in small steps."""
+"""Deleting from Elasticsearch: whole days as indices, the records of single apps by their ids, in steps."""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import orjson
+
 from shipper.errors import StoreBusy, StoreUnusable
 from shipper.record.times import day, from_ns
 from shipper.search.retention import Removal, StoredDay
-from shipper.stores._elasticsearch_server import Server
+from shipper.stores._elasticsearch_server import Server, reason
 
 if TYPE_CHECKING:
     from shipper.stores.elasticsearch import Config
 
-#: Records deleted by one request, so that none takes longer than a request may.
+#: Records deleted by one request: `index.max_result_window`.
 _STEP: Final = 10_000
 #: Series of the ledger read, and deleted, by one request.
 _SERIES: Final = 200
 #: Field that holds the id of the app.
 _APP: Final = "orchestrator.resource.name"
-_DELETE: Final = "_delete_by_query?conflicts=proceed&refresh=true&ignore_unavailable=true&allow_no_indices=true"
+_SEARCH: Final = "_search?ignore_unavailable=true&allow_no_indices=true"
+#: Status of a document that was deleted, or was not there any more.
+_GONE: Final = (200, 404)
 _DAY_LENGTH: Final = len("2026.11.22")
 
 
@@ -74,7 +78,7 @@ class ElasticsearchKeeper:
             return
         deleted = _STEP
         while deleted == _STEP:
-            deleted = await self._delete(self._index(removal), _chosen(removal), _STEP)
+            deleted = await self._delete(self._index(removal), _chosen(removal))
             yield deleted
 
     async def forget(self, before: int) -> None:
@@ -83,11 +87,11 @@ class ElasticsearchKeeper:
         for found in await self._days("shipper-dead-letters"):
             if found.day < first:
                 await self._server.ask("DELETE", f"/shipper-dead-letters.{self._cluster}-{found.day}")
-        await self._delete(f"shipper-reports.{self._cluster}", {"range": {"updated_at": {"lt": before}}})
+        await self._delete_all(f"shipper-reports.{self._cluster}", {"range": {"updated_at": {"lt": before}}})
         old = await self._old_series(before)
         for start in range(0, len(old), _SERIES):
             series = [{"bool": {"filter": [{"term": one} for one in pair]}} for pair in old[start : start + _SERIES]]
-            await self._delete(f"shipper-ledger.{self._cluster}", {"bool": {"should": series}})
+            await self._delete_all(f"shipper-ledger.{self._cluster}", {"bool": {"should": series}})
 
     async def _old_series(self, before: int) -> list[tuple[dict[str, str], dict[str, str]]]:
         """Return hosts and series of which nothing is younger: a part of a series missing would look like a loss."""
@@ -109,14 +113,26 @@ class ElasticsearchKeeper:
                 return found
             grouped["after"] = series["after_key"]
 
-    async def _delete(self, index: str, query: dict[str, Any], most: int = 0) -> int:
-        limit = f"&max_docs={most}" if most else ""
-        answer = await self._server.ask("POST", f"/{index}/{_DELETE}{limit}", {"query": query})
+    async def _delete_all(self, index: str, query: dict[str, Any]) -> None:
+        while await self._delete(index, query) == _STEP:
+            pass
+
+    async def _delete(self, index: str, query: dict[str, Any]) -> int:
+        """Delete documents that a question finds, at most `_STEP`; return how many. What came a second ago may stay."""
+        body = {"size": _STEP, "_source": False, "track_total_hits": False, "sort": ["_doc"], "query": query}
+        answer = await self._server.ask("POST", f"/{index}/{_SEARCH}", body)
         if answer is None:
             return 0
-        if answer.get("failures") or answer.get("timed_out"):
-            raise StoreBusy(f"Elasticsearch: not everything could be deleted from {index}; run it again")
-        return int(answer["deleted"])
+        if answer["_shards"]["failed"] or answer["timed_out"]:
+            raise StoreBusy(f"Elasticsearch: {index} could not be searched as a whole; nothing more was deleted")
+        found = [{"delete": {"_index": hit["_index"], "_id": hit["_id"]}} for hit in answer["hits"]["hits"]]
+        if found:
+            told = await self._server.send(b"".join(orjson.dumps(one) + b"\n" for one in found))
+            for item in told["items"] if told["errors"] else ():
+                if item["delete"]["status"] not in _GONE:
+                    raise StoreBusy(f"Elasticsearch: {index}: {reason(item['delete'].get('error'))}")
+            await self._server.ask("POST", f"/{index}/_refresh")
+        return len(found)
 
     def _index(self, removal: Removal) -> str:
         return f"logs-mesos.{self._cluster}-{removal.day}"

@@ -61,7 +61,11 @@ class Emulator:
         ]
         self.process = Process(argv, log=log, cwd=ROOT)
         try:
+            try:
             self.process.wait_until(lambda: _said(log), 30, "the line that says where it listens")
+        except BaseException:
+            self.process.stop()
+            raise
         except BaseException:
             self.process.stop()
             raise
@@ -83,7 +87,5 @@ def _switches(options: dict[str, object]) -> list[str]:
 
 
 def _said(log: Path) -> str:
-    return next(
-        (line for line in log.read_text().splitlines(keepends=True) if '"marathon"' in line and line.endswith("\n")),
-        "",
-    )
+    lines = log.read_text().splitlines(keepends=True)
+    return next((line for line in lines if '"marathon"' in line and line.endswith("\n")), "")

@@ -61,11 +61,7 @@ class Emulator:
         ]
         self.process = Process(argv, log=log, cwd=ROOT)
         try:
-            try:
             self.process.wait_until(lambda: _said(log), 30, "the line that says where it listens")
-        except BaseException:
-            self.process.stop()
-            raise
         except BaseException:
             self.process.stop()
             raise

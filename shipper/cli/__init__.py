@@ -8,7 +8,7 @@ from importlib import import_module
 from shipper import __version__
 from shipper.errors import ShipperError
 
-_PARTS = ("demo", "run", "ask", "generate", "host", "doctor", "haproxy", "deploy", "retention")
+_PARTS = ("demo", "run", "ask", "generate", "host", "doctor", "haproxy", "deploy", "retention", "cluster")
 #: They run on every machine, in little memory: nothing of the other commands is imported for them.
 _ALONE = ("host", "doctor")
 

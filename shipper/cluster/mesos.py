@@ -34,6 +34,7 @@ _FRAMEWORKS: Final = ("frameworks", "completed_frameworks")
 
 #: libprocess, "slave(1)@10.0.0.7:5051" or "master@[::1]:5050".
 _PID: Final = re.compile(r"[^@/]*@((?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5})")
+_VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
 
 class _Absent(Exception):
@@ -52,6 +53,8 @@ class MesosTask:
     executor_id: str
     container_id: str
     labels: Mapping[str, str]
+    #: "DOCKER", "MESOS"; "" for a command, and in answers of old versions.
+    container_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,19 @@ class Place:
     sandbox: str
     #: "TASK_RUNNING"
     state: str = ""
+    #: Name that Docker knows the container by, if it is one of Docker's; "" before it starts.
+    docker_name: str = ""
+    #: The master says that it is one of Docker's; old versions do not say.
+    is_docker: bool = False
+
+
+def docker_name(container_id: str, agent_id: str, version: str) -> str:
+    """Return the name that Mesos gives a Docker container: versions 0.23 to 1.3 put the agent's id into it."""
+    if not container_id:
+        return ""
+    numbers = _VERSION.match(version)
+    between = numbers is not None and (0, 23) <= (int(numbers[1]), int(numbers[2])) < (1, 4)
+    return f"mesos-{agent_id}.{container_id}" if between else f"mesos-{container_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +138,8 @@ class Mesos:
             container_id=task.container_id,
             sandbox=f"/frameworks/{task.framework_id}/executors/{task.executor_id}/runs/latest",
             state=task.state,
+            docker_name=docker_name(task.container_id, task.agent_id, text(state.get("version"))),
+            is_docker=task.container_type == "DOCKER",
         )
         return await self._with_sandbox(place, task) if place.agent_url else place
 
@@ -197,8 +215,13 @@ class Mesos:
             except ClusterError:
                 return place
             for executor in _executors_of(state, task):
-                directory = text(executor.get("directory")) or place.sandbox
-                return replace(place, sandbox=directory, container_id=text(executor.get("container")))
+                container = text(executor.get("container")) or place.container_id
+                return replace(
+                    place,
+                    sandbox=text(executor.get("directory")) or place.sandbox,
+                    container_id=container,
+                    docker_name=docker_name(container, place.agent_id, text(state.get("version"))),
+                )
             return place
         return place
 
@@ -234,6 +257,7 @@ def _task_of(task: Mapping[str, Any], framework_id: str) -> MesosTask:
         executor_id=text(task.get("executor_id")) or text(task.get("id")),  # the master says "" of a command
         container_id=container_id,
         labels={text(label.get("key")): text(label.get("value")) for label in objects(task.get("labels"))},
+        container_type=next((text(one.get("type")) for one in objects([task.get("container")])), ""),
     )
 
 

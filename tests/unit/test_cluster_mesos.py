@@ -11,7 +11,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipper.cluster.mesos import File, Mesos, MesosTask, Place, _part_of
+from shipper.cluster.mesos import File, Mesos, MesosTask, Place, _part_of, docker_name
 from shipper.cluster.settings import ClusterSettings
 from shipper.errors import ClusterBusy, ClusterRefused
 from tests.unit.cluster_server import Server, data_of, serving
@@ -39,13 +39,27 @@ async def _cluster() -> AsyncIterator[tuple[Server, Server, Mesos]]:
 
 async def test_a_task_that_runs_and_one_that_ended() -> None:
     async with _cluster() as (_, agent, mesos):
-        assert await mesos.find(DATE) == Place(DATE, agent.url, "127.0.0.1", AGENT, CONTAINER, SANDBOX, "TASK_RUNNING")
+        assert await mesos.find(DATE) == Place(
+            DATE, agent.url, "127.0.0.1", AGENT, CONTAINER, SANDBOX, "TASK_RUNNING", f"mesos-{CONTAINER}"
+        )
         ended = await mesos.find(EXIT)
         assert ended is not None
         assert ended.state == "TASK_FAILED"
         assert ended.container_id == "6bbe2285-4ce5-44c2-8d67-9fbe41f41e5d"
         assert ended.sandbox.endswith(f"/executors/{EXIT}/runs/{ended.container_id}")
         assert await mesos.find("unknown") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        ("0.22.1", "mesos-c"), ("0.23.0", "mesos-S1.c"), ("1.3.2", "mesos-S1.c"), ("1.4.0", "mesos-c"),
+        ("1.11.0", "mesos-c"), ("", "mesos-c"), ("x", "mesos-c"),
+    ],
+)  # fmt: skip
+def test_names_of_docker_containers(version: str, name: str) -> None:
+    assert docker_name("c", "S1", version) == name
+    assert docker_name("", "S1", version) == ""
 
 
 async def test_all_tasks() -> None:

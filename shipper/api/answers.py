@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, Field
 
+from shipper.api.actions import actions_of
 from shipper.api.ledger_answers import HoleAnswer, hole_answer
 from shipper.api.shown import identify
 from shipper.api.story import Story
@@ -17,6 +18,11 @@ from shipper.search import cursor as cursors
 from shipper.search.query import Page, Query
 
 Document = dict[str, Any]
+
+_RECORDS = (
+    "flat ECS documents in the order asked for, each with its id and, when a task of the cluster wrote it, "
+    "`actions`: commands that lead there (shell, sandbox, where)"
+)
 
 
 class Searched(BaseModel):
@@ -29,7 +35,7 @@ class Searched(BaseModel):
 class RecordsAnswer(BaseModel):
     """One page of records."""
 
-    records: list[Document] = Field(description="flat ECS documents and their id, in the order asked for")
+    records: list[Document] = Field(description=_RECORDS)
     next_cursor: str | None = Field(description="pass it as cursor for the next page; null: this was the last")
     incomplete: list[str] = Field(description="why records may be missing from this answer; empty: none are")
     searched: Searched
@@ -102,7 +108,7 @@ def _plain(value: object) -> str:
 def records_answer(page: Page, query: Query) -> Document:
     """Return a `RecordsAnswer`."""
     return {
-        "records": [identify(record) for record in page.records],
+        "records": [_with_actions(identify(record)) for record in page.records],
         "next_cursor": None if page.next is None else cursors.encode(page.next),
         "incomplete": list(page.incomplete),
         "searched": {
@@ -116,14 +122,20 @@ def story_answer(story: Story) -> Document:
     """Return a `StoryAnswer`."""
     return {
         "request_id": story.request_id,
-        "records": story.records,
+        "records": [_with_actions(record) for record in story.records],
         "services": story.services,
-        "first_error": story.first_error,
+        "first_error": _with_actions(story.first_error) if story.first_error else None,
         "holes": [hole_answer(hole) for hole in story.holes],
         "cut": story.cut,
         "complete": not story.incomplete,
         "incomplete": story.incomplete,
     }
+
+
+def _with_actions(record: Document) -> Document:
+    """Return a record with the commands that lead to its task, when one wrote it."""
+    actions = actions_of(record)
+    return {**record, "actions": actions} if actions else record
 
 
 def dead_letters_answer(letters: list[Document]) -> Document:

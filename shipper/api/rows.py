@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from shipper.api.actions import actions_of
 from shipper.api.question import Question, is_request_id
 from shipper.api.shown import fields_of, identify, level_rank, moment, service_of
 from shipper.record.fields import BY_NAME
@@ -21,6 +22,7 @@ _SILENCE_NS, _SILENCE_PART = 1_000_000_000, 0.2
 
 _FILTERS = {"host.name": "host", "service.name": "app", "log.level": "level"}
 _BLOCKS = frozenset({"message", "error.stack_trace", "event.original", "error.message"})
+_ACTIONS = {"shell": "Shell in its container", "sandbox": "Files of its task", "where": "All tasks of its app"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Row:
     request_id: str
     request_url: str
     fields: list[FieldRow]
+    #: What a reader can do about it, and the command.
+    actions: list[tuple[str, str]]
     #: Set where the day changes: "2026-11-22".
     day: str = ""
     #: In a story: nanoseconds since its first record, since the record before (a long silence only), and a colour.
@@ -95,6 +99,7 @@ def row(record: dict[str, Any], field_cut: int = FIELD_CUT) -> Row:
         request_id=request,
         request_url=request_url(request),
         fields=[_field(name, value, field_cut) for name, value in fields_of(record)],
+        actions=[(_ACTIONS[name], command) for name, command in actions_of(record).items()],
     )
 
 

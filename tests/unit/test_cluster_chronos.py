@@ -19,7 +19,7 @@ async def _chronos(base: str) -> AsyncIterator[tuple[Server, Chronos]]:
         server.replies[f"GET {base}/jobs"] = [{"name": "b"}, {"name": "a"}]
         for question in ("POST iso8601", "POST dependency", "PUT job/a", "DELETE job/a"):
             server.replies[question.replace(" ", f" {base}/")] = (204, "")
-        async with Chronos(ClusterSettings(chronos_urls=[server.url], request_seconds=5)) as chronos:
+        async with Chronos(ClusterSettings(chronos_urls=[server.url], request_seconds=30)) as chronos:
             yield server, chronos
 
 

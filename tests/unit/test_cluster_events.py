@@ -121,7 +121,7 @@ def _saying(data: bytes, then: str = "stay") -> Says:
 @asynccontextmanager
 async def _listening(server: Server | str, types: Sequence[str] = (), **more: Any) -> AsyncIterator[Any]:
     url = server if isinstance(server, str) else server.url
-    settings = ClusterSettings(marathon_urls=[free_url(), url], request_seconds=5)
+    settings = ClusterSettings(marathon_urls=[free_url(), url], request_seconds=30)
     async with (
         Marathon(settings) as marathon,
         aclosing(listen(marathon, types, pause_seconds=AT_ONCE, **more)) as events,

@@ -33,7 +33,7 @@ async def _cluster() -> AsyncIterator[tuple[Server, Server, Mesos]]:
         state["slaves"][0]["pid"] = f"slave(1)@{agent.url.removeprefix('http://')}"
         master.replies["GET /state"] = state
         agent.replies["GET /state"] = data_of(REAL, "agent_state.json")
-        async with Mesos(ClusterSettings(mesos_urls=[master.url], request_seconds=5)) as mesos:
+        async with Mesos(ClusterSettings(mesos_urls=[master.url], request_seconds=30)) as mesos:
             yield master, agent, mesos
 
 

@@ -5,16 +5,19 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from shipper.errors import ConfigError, QueryError
 
 if TYPE_CHECKING:
+    from shipper.cluster.enter import Way
     from shipper.cluster.mesos import Place
     from shipper.cluster.model import App
     from shipper.cluster.names import Meant
     from shipper.cluster.settings import ClusterSettings
+
+    Ask = Callable[[argparse.Namespace, ClusterSettings], Coroutine[Any, Any, int]]
 
 _APPS: Final = "What runs on the cluster: tasks that run, of those wanted; since: when the newest of them started."
 _WHERE: Final = "Where the tasks of an app run: host and ports, task id, since when, which version, and health."
@@ -56,7 +59,7 @@ def _add(
     name: str,
     text: str,
     description: str,
-    ask: Callable[[argparse.Namespace, "ClusterSettings"], Awaitable[int]],
+    ask: "Ask",
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
@@ -84,19 +87,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _to_a_reader(
-    ask: Callable[[argparse.Namespace, "ClusterSettings"], Awaitable[int]], options: argparse.Namespace
-) -> int:
+def _to_a_reader(ask: "Ask", options: argparse.Namespace) -> int:
     """A reader that went away (`| head`) has seen enough."""
     try:
-        return asyncio.run(_asked(ask(options, _settings(options))))
+        code = asyncio.run(ask(options, _settings(options)))
+        sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-async def _asked(answer: Awaitable[int]) -> int:
-    return await answer
+    return code
 
 
 def _settings(options: argparse.Namespace) -> "ClusterSettings":
@@ -200,7 +199,7 @@ async def _shell(options: argparse.Namespace, settings: "ClusterSettings") -> in
     return 0
 
 
-def _go(ways: list[Any], by: str) -> None:
+def _go(ways: "list[Way]", by: str) -> None:
     """Become the command; comes back only with an error."""
     if not ways:
         raise QueryError(f"--by {by}: it runs without Docker; the ways are exec and nsenter")
@@ -224,6 +223,6 @@ async def _sandbox(options: argparse.Namespace, settings: "ClusterSettings") -> 
     return await sandbox.show(settings, places[0], options.file, options.lines, follow=options.follow)
 
 
-def _print(lines: Any) -> None:
+def _print(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)

@@ -88,7 +88,10 @@ def _count(text: str) -> int:
 
 
 def _to_a_reader(ask: "Ask", options: argparse.Namespace) -> int:
-    """A reader that went away (`| head`) has seen enough."""
+    """Run a command whose reader may go away (`| head`) or cannot show every character."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = asyncio.run(ask(options, _settings(options)))
         sys.stdout.flush()

@@ -1,12 +1,12 @@
 """Chronos jobs: what would change in one, and putting it there."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from shipper.cluster.chronos import Chronos
+from shipper.deploy import schedules
 from shipper.deploy.asking import Limits, Patience
 from shipper.deploy.differences import ABSENT, Change
 from shipper.deploy.files import WantedJob
@@ -14,9 +14,6 @@ from shipper.deploy.outcome import Outcome, State
 from shipper.deploy.progress import Progress
 from shipper.errors import ClusterBusy, ClusterError
 
-_SCHEDULE: Final = re.compile(r"R(\d*)/([^/]*)/(P.*)")
-_PERIOD: Final = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
-_PERIOD_SECONDS: Final = (604_800, 86_400, 3600, 60, 1)
 #: By these Chronos says whose a job is.
 _OWNERS: Final = ("ownerName", "owner")
 
@@ -75,7 +72,7 @@ def _changes(place: str, wanted: Mapping[str, Any], current: Mapping[str, Any]) 
 
 def _same(key: str, wanted: Any, current: Any) -> bool:
     if key == "schedule" and isinstance(wanted, str) and isinstance(current, str):
-        return _same_schedule(wanted, current)
+        return schedules.same(wanted, current)
     if current is ABSENT:
         return wanted in (None, "", [], {}, False)
     if isinstance(wanted, list) and isinstance(current, list):
@@ -97,32 +94,13 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _same_schedule(wanted: str, current: str) -> bool:
-    """Whether both mean the same runs: Chronos moves the start on by whole periods, and counts repetitions down."""
-    mine, theirs = _SCHEDULE.fullmatch(wanted), _SCHEDULE.fullmatch(current)
-    if mine is None or theirs is None:
-        return wanted == current
-    if bool(mine[1]) != bool(theirs[1]) or mine[3] != theirs[3]:
-        return False
-    starts, period = (_moment(mine[2]), _moment(theirs[2])), _seconds(mine[3])
-    if starts[0] is None or starts[1] is None:
-        return not mine[2] or mine[2] == theirs[2]  # an empty start means now
-    return starts[0] == starts[1] or (bool(period) and (starts[1] - starts[0]) % period == 0)
-
-
-def _moment(text: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _seconds(period: str) -> int:
-    """Return the length of a period; 0 when it has months or years, which differ."""
-    found = _PERIOD.fullmatch(period)
-    numbers = found.groups() if found else ()
-    return sum(int(number) * length for number, length in zip(numbers, _PERIOD_SECONDS, strict=False) if number)
+def definition(step: JobStep, now: datetime) -> Mapping[str, Any]:
+    """Return what is put: the file's, with a start that is past moved on to the next run."""
+    wanted = step.wanted.definition
+    schedule, zone = wanted.get("schedule"), wanted.get("scheduleTimeZone")
+    if not isinstance(schedule, str):
+        return wanted
+    return {**wanted, "schedule": schedules.upcoming(schedule, now, zone if isinstance(zone, str) else "")}
 
 
 async def carry_out(step: JobStep, chronos: Chronos, limits: Limits, progress: Progress) -> Outcome:
@@ -133,7 +111,7 @@ async def carry_out(step: JobStep, chronos: Chronos, limits: Limits, progress: P
     while True:
         progress.update(name, "giving it to Chronos")
         try:
-            await chronos.put(step.wanted.definition)
+            await chronos.put(definition(step, datetime.now(UTC)))
         except ClusterBusy as error:
             progress.update(name, f"trying again: {error}")
             try:

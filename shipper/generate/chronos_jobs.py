@@ -6,7 +6,7 @@ from shipper.generate._apps import Definition, as_json
 from shipper.generate._cluster_settings import Settings
 from shipper.generate._product import SILENT, cluster, command, environment, secret_files
 
-#: Starts lie in the past: Chronos goes on from now, at the same time of day.
+#: Starts never change, so that files do not; `shipper deploy` moves one on to the next run, at the same time of day.
 _RETENTION: Final = "R/2026-01-01T02:40:00Z/P1D"
 _DAILY: Final = "R/2026-01-01T04:10:00Z/P1D"
 _QUARTERLY: Final = "R/2026-01-01T00:07:00Z/PT15M"

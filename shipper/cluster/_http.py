@@ -5,6 +5,7 @@ gives no usable answer; a change only where it certainly was not made. Credentia
 """
 
 import asyncio
+import types
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -62,6 +63,29 @@ class Answer:
     body: bytes
 
 
+@dataclass(slots=True)
+class _Sent:
+    """Whether a change has had its connection."""
+
+    connected: bool = False
+
+
+def _changes_go_once() -> aiohttp.TraceConfig:
+    """Refuse a change a second connection: aiohttp repeats PUT and DELETE by itself when the first one is lost."""
+
+    async def connect(_: aiohttp.ClientSession, context: types.SimpleNamespace, __: object) -> None:
+        sent = context.trace_request_ctx
+        if sent is None:
+            return
+        if sent.connected:
+            raise aiohttp.ClientConnectionError("the connection was lost before an answer came")
+        sent.connected = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(connect)
+    return trace
+
+
 class Service:
     """One service of the cluster (`name` is for messages), asked at any of its addresses."""
 
@@ -85,6 +109,7 @@ class Service:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "shipper", "Accept": "application/json"},
             timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=min(self._seconds, _CONNECT_SECONDS)),
+            trace_configs=[_changes_go_once()],
         )
         return self
 
@@ -222,7 +247,12 @@ class Service:
         if body is not None:
             headers["Content-Type"] = "application/json"
         return self._open.request(
-            question.method, target, data=body, allow_redirects=False, **{**options, "headers": headers}
+            question.method,
+            target,
+            data=body,
+            allow_redirects=False,
+            trace_request_ctx=_Sent() if question.changes else None,
+            **{**options, "headers": headers},
         )
 
     def _redirected(self, url: str, source: URL, location: str) -> URL:

@@ -102,6 +102,36 @@ async def test_a_change_that_may_have_been_made_is_not_asked_again(reply: Any) -
         assert good.asked == []
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+@pytest.mark.parametrize("body", [None, {"instances": 2}])
+@pytest.mark.parametrize("rude", [False, True])
+async def test_a_change_is_sent_once_when_its_connection_is_lost(method: str, body: Any, rude: bool) -> None:
+    asked = []
+
+    async def lose(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"}" if body else b"\r\n\r\n"))
+        if rude:
+            writer.transport.abort()
+        writer.close()
+
+    listening = await asyncio.start_server(lose, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with listening, serving() as good, Service("X", [url, good.url], "urls", ClusterSettings()) as service:
+        with pytest.raises(ClusterBusy, match="look before trying again"):
+            await service.ask(Question("/a", method, body=body))
+        assert good.asked == []
+    assert len(asked) == 1
+
+
+async def test_changes_one_after_the_other_and_redirected_ones_are_all_sent() -> None:
+    async with serving() as member, serving("127.0.0.2") as leader:
+        leader.replies["PUT /v2/apps/a"] = {"deploymentId": "d"}
+        await _redirecting(member, leader)
+        async with _marathon(member) as marathon:
+            assert [await marathon.scale("/a", count) for count in (1, 2, 3)] == ["d"] * 3
+        assert [one.body for one in leader.asked] == [{"instances": count} for count in (1, 2, 3)]
+
+
 async def test_basic_and_token(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("gehe:im\n")

@@ -56,7 +56,7 @@ class Chronos:
         await self._service.ask(Question(f"{await self._known_base()}/job/{_name(name)}", "PUT"))
 
     async def delete(self, name: str) -> None:
-        """Remove a job and its schedule; what runs goes on."""
+        """Remove a job and its schedule; Chronos kills what of it runs."""
         await self._service.ask(Question(f"{await self._known_base()}/job/{_name(name)}", "DELETE"))
 
     async def _known_base(self) -> str:

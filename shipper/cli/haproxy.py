@@ -57,6 +57,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--reload-command", metavar="COMMAND", default=_RELOAD, help="default: %(default)s")
     add("--pid-file", metavar="FILE", type=Path, help="of HAProxy's master, which gets SIGUSR2; instead of a command")
     add("--host-name", metavar="NAME", default=socket.gethostname(), help="name of this host (default: %(default)s)")
+    add("--address", metavar="IP", help="loopback address to serve apps on (default: 127.0.0.1)")
     add("--http-port", metavar="PORT", type=int, help="port that goes by host name, 0: none (default: 80)")
     add("--relp-port", metavar="PORT", type=int, help="service port of shipper's RELP source (default: 5140)")
     add("--groups", metavar="LIST", help="serve apps with one of these in HAPROXY_GROUP (default: every app)")
@@ -95,7 +96,7 @@ def _haproxy(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> "Settings":
     from shipper.generate.localhost import Settings
 
-    names = ("http_port", "relp_port", "log_socket", "hard_stop_seconds", "host_name")
+    names = ("address", "http_port", "relp_port", "log_socket", "hard_stop_seconds", "host_name")
     values = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.groups is not None:
         values["groups"] = tuple(part.strip() for part in options.groups.split(",") if part.strip())

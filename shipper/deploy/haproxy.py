@@ -82,7 +82,7 @@ class Discovery:
         """Return the file that these apps want on this host now; nothing is written."""
         had = ports_of(self._program.current())
         wanted = self._generate(apps, (), ())
-        occupied = {port for port in wanted.ports if port not in had and is_taken(port)}
+        occupied = {port for port in wanted.ports if port not in had and is_taken(self._settings.address, port)}
         return self._generate(apps, self._still_refused(apps), occupied)
 
     async def _follow(self, apps: Sequence[App]) -> Status:
@@ -159,14 +159,14 @@ class Discovery:
 
     async def _reload(self) -> str:
         """Have HAProxy read the file if it has not; return what is wrong with that, to be tried again next time."""
-        self._unheard = {port for port in self._unheard if is_free(port)}
+        self._unheard = {port for port in self._unheard if is_free(self._settings.address, port)}
         if not self._unread and not self._unheard:
             return ""
         if reason := await self._program.reload():
             self._unread = True
             return f"the file is in place, but HAProxy could not be told: {reason}"
         self._unread = False
-        self._unheard = await self._program.deaf(self._unheard)
+        self._unheard = await self._program.deaf(self._settings.address, self._unheard)
         if self._unheard:
             return f"HAProxy does not listen on port {min(self._unheard)} after a reload: its log says why"
         return ""

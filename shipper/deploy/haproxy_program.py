@@ -70,10 +70,10 @@ class Program:
         """Have HAProxy read its file again; return why it could not be told, "" when it was."""
         return await _run(self._reload) if self._pid_file is None else await _signal(self._pid_file)
 
-    async def deaf(self, ports: Collection[int]) -> set[int]:
+    async def deaf(self, address: str, ports: Collection[int]) -> set[int]:
         """Return ports on which nobody listens, after some seconds in which a reload is carried out."""
-        await _soon(lambda: not any(map(is_free, ports)), _LISTEN_SECONDS)
-        return set(filter(is_free, ports))
+        await _soon(lambda: not any(is_free(address, port) for port in ports), _LISTEN_SECONDS)
+        return {port for port in ports if is_free(address, port)}
 
     async def _offer(self, text: str, *, install: bool) -> str:
         try:
@@ -93,21 +93,21 @@ class Program:
             _remove(name)
 
 
-def is_free(port: int) -> bool:
-    """Whether a program could listen on this port of 127.0.0.1 now; False too where only root may try."""
-    return _bind(port) == 0
+def is_free(address: str, port: int) -> bool:
+    """Whether a program could listen on this port of an address now; False too where only root may try."""
+    return _bind(address, port) == 0
 
 
-def is_taken(port: int) -> bool:
-    """Whether another program has this port of 127.0.0.1, so that HAProxy could not start with it."""
-    return _bind(port) == errno.EADDRINUSE
+def is_taken(address: str, port: int) -> bool:
+    """Whether another program has this port of an address, so that HAProxy could not start with it."""
+    return _bind(address, port) == errno.EADDRINUSE
 
 
-def _bind(port: int) -> int:
+def _bind(address: str, port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection is nobody's
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError as error:
             return error.errno or errno.EINVAL
         return 0

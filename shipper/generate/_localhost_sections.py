@@ -22,7 +22,7 @@ def top(header: str, log_socket: str, hard_stop_seconds: int) -> Part:
     return Part(fill(_TOP, {"header": header, "log": log_socket, "hard_stop": str(hard_stop_seconds)}))
 
 
-def by_name(names: Mapping[str, Entrance], port: int) -> Part:
+def by_name(names: Mapping[str, Entrance], address: str, port: int) -> Part:
     """Return the port that goes by host name; nothing when there is no name."""
     if not names:
         return Part()
@@ -31,15 +31,16 @@ def by_name(names: Mapping[str, Entrance], port: int) -> Part:
         f"  use_backend {names[name].section} if {{ req.hdr(host),field(1,:),lower -m str {name} }}\n"
         for name in sorted(names)
     ]
-    return Part(fill(_BY_NAME, {"port": str(port), "rules": "".join(rules)}))
+    return Part(fill(_BY_NAME, {"address": address, "port": str(port), "rules": "".join(rules)}))
 
 
-def port(entrance: Entrance, healthy: Collection[str], problems: list[Problem]) -> Part:
+def port(entrance: Entrance, address: str, healthy: Collection[str], problems: list[Problem]) -> Part:
     """Return one port of an app and the tasks behind it."""
     lines, words = check_lines(entrance.app, entrance.index, problems)
     found = servers(entrance, healthy, problems)
     values = {
         "name": entrance.section,
+        "address": address,
         "port": str(entrance.port),
         "check": "".join(f"{line}\n" for line in lines),
         "servers": "".join(f"  server {server.name} {server.address}{words}\n" for server in found),
@@ -48,7 +49,12 @@ def port(entrance: Entrance, healthy: Collection[str], problems: list[Problem]) 
 
 
 def relp(
-    shippers: Sequence[Entrance], port: int, host_name: str, healthy: Collection[str], problems: list[Problem]
+    shippers: Sequence[Entrance],
+    address: str,
+    port: int,
+    host_name: str,
+    healthy: Collection[str],
+    problems: list[Problem],
 ) -> Part:
     """Return the port of all of shipper's apps: one task is this host's, the others follow one after the other."""
     if not shippers:
@@ -61,7 +67,7 @@ def relp(
         f"  server {server.name} {server.address} check {_BACKUP if place else _FIRST}\n"
         for place, server in enumerate(by_preference(found.values(), host_name))
     ]
-    return Part(fill(_RELP, {"port": str(port), "servers": "".join(lines)}), len(lines))
+    return Part(fill(_RELP, {"address": address, "port": str(port), "servers": "".join(lines)}), len(lines))
 
 
 def nothing(name: str) -> Part:
@@ -111,7 +117,7 @@ frontend shipper-nothing
 
 _BY_NAME: Final = """
 frontend shipper-http
-  bind 127.0.0.1:@port@
+  bind @address@:@port@
   mode http
   option httplog
   option idle-close-on-response
@@ -121,7 +127,7 @@ _RELP: Final = """
 # Records of this host, to one shipper while it is up, so that it sees all of them; the others follow in this order. The
 # order differs between hosts, and changes only for hosts whose shipper comes or goes.
 listen shipper-relp
-  bind 127.0.0.1:@port@
+  bind @address@:@port@
   option tcplog
   # A peer that is gone without a word is noticed by the kernel.
   option clitcpka
@@ -133,7 +139,7 @@ listen shipper-relp
 
 _TCP: Final = """
 frontend @name@
-  bind 127.0.0.1:@port@
+  bind @address@:@port@
   option tcplog
   default_backend @name@
 
@@ -142,7 +148,7 @@ backend @name@
 
 _HTTP: Final = """
 frontend @name@
-  bind 127.0.0.1:@port@
+  bind @address@:@port@
   mode http
   option httplog
   option idle-close-on-response

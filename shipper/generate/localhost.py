@@ -21,7 +21,7 @@ from shipper.generate._localhost_labels import Problem as Problem
 HEADER: Final = "# Written by `shipper haproxy`"
 #: An app with this label set to this value is shipper itself.
 ROLE_LABEL, ROLE = "SHIPPER_ROLE", "shipper"
-_BIND: Final = re.compile(r"^  bind 127\.0\.0\.1:([0-9]{1,5})$", re.MULTILINE)
+_BIND: Final = re.compile(r"^  bind 127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}:([0-9]{1,5})$", re.MULTILINE)
 
 
 class Settings(config.Settings):
@@ -29,6 +29,11 @@ class Settings(config.Settings):
 
     host_name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$", description="name of this host, which chooses its shipper"
+    )
+    address: str = Field(
+        default="127.0.0.1",
+        pattern=r"^127(\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}$",
+        description="loopback address that it listens on",
     )
     http_port: int = Field(default=80, ge=0, le=65535, description="port that goes by host name; 0: none")
     relp_port: int = Field(default=5140, ge=1, le=65535, description="service port of shipper's RELP source")
@@ -59,7 +64,7 @@ class Localhost:
     """The file, and what is in it."""
 
     text: str
-    #: Ports of 127.0.0.1 that it listens on, sorted.
+    #: Ports of its loopback address that it listens on, sorted.
     ports: tuple[int, ...]
     #: Ids of the apps that have a port in it, sorted.
     apps: tuple[str, ...]
@@ -88,13 +93,13 @@ def generate(
     names = _names(others, settings, occupied, problems)
     parts = [
         sections.top(HEADER, settings.log_socket, settings.hard_stop_seconds),
-        sections.by_name(names, settings.http_port),
-        sections.relp(shippers, settings.relp_port, settings.host_name, healthy, problems),
-        *(sections.port(entrance, healthy, problems) for entrance in others),
+        sections.by_name(names, settings.address, settings.http_port),
+        sections.relp(shippers, settings.address, settings.relp_port, settings.host_name, healthy, problems),
+        *(sections.port(entrance, settings.address, healthy, problems) for entrance in others),
     ]
     ports = {entrance.port for entrance in entrances} | ({settings.http_port} if names else set())
     if not ports:
-        parts.append(sections.nothing(f"shipper-{settings.http_port}-{settings.relp_port}"))
+        parts.append(sections.nothing(f"shipper-{settings.address}-{settings.http_port}-{settings.relp_port}"))
     return Localhost(
         text="".join(part.text for part in parts),
         ports=tuple(sorted(ports)),
@@ -105,7 +110,7 @@ def generate(
 
 
 def ports_of(text: str) -> set[int]:
-    """Return the ports of 127.0.0.1 that a generated file listens on."""
+    """Return the ports that a generated file listens on."""
     return {int(port) for port in _BIND.findall(text)}
 
 

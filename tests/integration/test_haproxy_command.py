@@ -161,7 +161,7 @@ def test_once_brings_it_up_to_date_and_tells_programs(host: Host, capsys: pytest
         assert state["problems"][0]["app"] == "/a"
         assert "the file is in place, but HAProxy could not be told" in told.err
         host.start()
-        wait_until(lambda: is_taken(port) and host.workers(), what="HAProxy runs")
+        wait_until(lambda: is_taken("127.0.0.1", port) and host.workers(), what="HAProxy runs")
         assert main(arguments(host, marathon, "--once")) == 0
         told = capsys.readouterr()
         assert told.out == f"{host.out}: as it was; 1 app on 1 port, 1 task\n"
@@ -187,6 +187,8 @@ def test_print_changes_nothing(host: Host, capsys: pytest.CaptureFixture[str]) -
         (["--http-port", "70000"], "haproxy --http-port: "),
         (["--host-name", "a b"], "haproxy --host-name: "),
         (["--log-socket", "/run/x y"], "haproxy --log-socket: "),
+        (["--address", "0.0.0.0"], "haproxy --address: "),
+        (["--address", "127.0.0.256"], "haproxy --address: "),
         (["--relp-port", "80", "--http-port", "80"], "http_port and relp_port are the same"),
         (["--marathon", "marathon:8080"], "--marathon: marathon:8080: must be http://host:port"),
     ],

@@ -98,4 +98,4 @@ async def test_what_a_command_says_is_one_clean_line(tmp_path: Path) -> None:
 
 def test_ports_that_are_taken() -> None:
     port = free_port()
-    assert (is_free(port), is_taken(port)) == (True, False)
+    assert (is_free("127.0.0.1", port), is_taken("127.0.0.1", port)) == (True, False)

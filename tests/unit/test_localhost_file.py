@@ -24,6 +24,15 @@ def test_an_app_is_served_on_its_service_port_of_localhost() -> None:
     assert ports_of(made.text) == {10002}
 
 
+def test_another_loopback_address_serves_every_port() -> None:
+    settings = SETTINGS.model_copy(update={"address": "127.0.1.2"})
+    apps = [shipper(), app("/shop/db", (10002,)), app("/api", (10001,), {"HAPROXY_0_VHOST": "api.example"})]
+    made = generate(apps, settings)
+    assert "127.0.0.1:" not in made.text
+    assert made.text.count("  bind 127.0.1.2:") == len(made.ports)
+    assert ports_of(made.text) == set(made.ports)
+
+
 def test_each_port_of_an_app_has_its_own_place_in_the_ports_of_its_tasks() -> None:
     made = generate([app("/a", (10001, 10002), tasks=[task("/a", 1)])], SETTINGS)
     assert servers(made.text, "backend a_10001") == ["10_0_0_1_31010"]
@@ -39,7 +48,7 @@ def test_an_app_without_tasks_keeps_its_port() -> None:
 def test_nothing_to_serve_is_a_file_too() -> None:
     made = generate([], SETTINGS)
     assert (made.ports, made.servers, ports_of(made.text)) == ((), 0, set())
-    assert sections(made.text)["frontend shipper-nothing"] == [["bind", "abns@shipper-80-5140"]]
+    assert sections(made.text)["frontend shipper-nothing"] == [["bind", "abns@shipper-127.0.0.1-80-5140"]]
 
 
 def test_host_names_share_one_port() -> None:

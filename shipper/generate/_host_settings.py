@@ -59,7 +59,7 @@ class Settings(config.Settings):
     queue_records: int = Field(default=20_000, ge=12_000, le=1_000_000, description="most records in memory, per queue")
     heartbeat_seconds: int = Field(default=10, ge=1, le=60, description="how often a host reports its figures")
     relp_window: int = Field(
-        default=512, ge=512, le=10_000, description="most records sent and not yet answered, per queue"
+        default=512, ge=256, le=10_000, description="most records sent and not yet answered, per queue"
     )
     tls: Literal["", "openssl", "gnutls"] = Field(default="", description="RELP over TLS with this library")
     tls_ca: str = Field(default="/etc/shipper/tls/ca.pem", description="certificate that signed the shippers'")

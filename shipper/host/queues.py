@@ -14,6 +14,8 @@ _ON_DISK: Final = "[DA]"
 _SUFFIX: Final = " queue"
 #: Reports go through this one: while more and more of them leave it, the shipper answers.
 _HEARTBEAT: Final = "heartbeat queue"
+#: rsyslogd's own messages come through it.
+_MAIN: Final = "main Q"
 #: Queues that are remembered; there are four.
 _MOST_QUEUES: Final = 64
 #: A slow store makes a queue stand still for seconds; one that sleeps stands still for good. A start of rsyslogd is no
@@ -79,11 +81,15 @@ class Queues:
         return max((at for at, put in self._put if put <= gone), default=0.0)
 
     def waiting(self) -> dict[str, int] | None:
-        """Return how many records are in its memory and on its disk, as of the last report; None before the first."""
+        """Return how many records are in its memory and on its disk, as of the last report; None before the first.
+
+        Reports and rsyslogd's own messages are not among them.
+        """
         if not self._sizes:
             return None
-        on_disk = sum(size for name, size in self._sizes.items() if name.endswith(_ON_DISK))
-        return {"memory": sum(self._sizes.values()) - on_disk, "disk": on_disk}
+        sizes = {name: size for name, size in self._sizes.items() if not name.startswith((_HEARTBEAT, _MAIN))}
+        on_disk = sum(size for name, size in sizes.items() if name.endswith(_ON_DISK))
+        return {"memory": sum(sizes.values()) - on_disk, "disk": on_disk}
 
     def asleep(self) -> str:
         """Return what lies asleep, in words; "" when nothing does.

@@ -79,7 +79,9 @@ def take(settings: Settings) -> Sockets:
     held_by = "holder" if container is None else "systemd"
     if container is None:
         container = _bind(settings.socket, socket.SOCK_DGRAM, 0o666, wait=_ORPHAN_SECONDS)
-    relay = given.pop(settings.relay_socket, None) or _bind(settings.relay_socket, socket.SOCK_DGRAM, 0o600)
+    relay = given.pop(settings.relay_socket, None) or _bind(
+        settings.relay_socket, socket.SOCK_DGRAM, 0o600, wait=_ORPHAN_SECONDS
+    )
     for other in given.values():
         other.close()
     status = _bind(settings.status_socket, socket.SOCK_STREAM, 0o666)

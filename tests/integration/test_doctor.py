@@ -169,7 +169,7 @@ async def test_what_waits_is_told_with_its_size(rsyslogd: str, run_dir: Path) ->
         assert (waiting.verdict, drops.verdict) == ("ok", "ok")
         on_disk, in_memory = (int(part.split()[-2].replace(",", "")) for part in _parts(waiting.found))
         assert on_disk > 1000
-        assert 9000 <= on_disk + in_memory <= 9000 + 500  # and reports
+        assert 9000 <= on_disk + in_memory <= 9000 + 2  # one in the hand of each worker is queued again
         assert ", oldest " in waiting.found
         async with RelpReceiver(port) as receiver:
             await receiver.wait_for(lambda: sum(b"of many" in one for one in receiver.payloads) >= 9000, 60)

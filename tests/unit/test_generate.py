@@ -83,7 +83,7 @@ def test_queues_take_what_was_allowed_and_no_more() -> None:
         ("shipper_host", 'h" port="1'), ("shipper_host", ""), ("shipper_host", "h\n"),
         ("shipper_port", 0), ("shipper_port", 65536), ("shipper_port", "5140x"),
         ("host_name", "-x"), ("host_name", "a b"), ("host_name", "a\n"),
-        ("queue_records", 11_999), ("relp_window", 511), ("journal", "maybe"), ("backends", "h"), ("backends", "h:0"),
+        ("queue_records", 11_999), ("relp_window", 255), ("journal", "maybe"), ("backends", "h"), ("backends", "h:0"),
         ("backends", "h:1\n"), ("files", "relative/*.log"), ("files", "/var/*.log\n"), ("stdout", "both"),
         ("tls", "nss"), ("tls_peer", 'x"'), ("sandboxes", "/var/lib/../mesos"), ("program", "/opt/x;id"),
         ("heartbeat_seconds", 0), ("records_per_second", 0),

@@ -74,6 +74,14 @@ def test_a_queue_may_stand_still_for_a_moment(queues: Queues, clock: Clock) -> N
     assert told(queues, clock, ASLEEP) == ""  # of another rsyslogd
 
 
+def test_what_waits_is_told_but_for_reports(queues: Queues, clock: Clock) -> None:
+    assert queues.waiting() is None
+    report(queues, clock, (12, 3400))
+    assert queues.waiting() == {"memory": 12, "disk": 3400}
+    queues.forget()
+    assert queues.waiting() is None
+
+
 def put(queues: Queues, clock: Clock, enqueued: int, in_memory: int, on_disk: int = 0) -> float:
     """Up to when all was sent, after one more report, 10 s later."""
     clock.now += 10

@@ -7,6 +7,7 @@ from typing import Final
 from shipper.generate._fill import fill, path
 from shipper.generate._host_settings import Settings
 from shipper.generate.haproxy import LOOPBACK
+from shipper.generate.systemd import SERVED
 
 _PATHS: Final = (
     "socket", "relay_socket", "status_socket", "work_directory", "config_directory", "program",
@@ -23,8 +24,14 @@ def generate(settings: Settings) -> dict[str, str]:
     values["hold"] = settings.hold
     values["files"] = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in _files(settings))
     values["stdout"] = fill(_STDOUT[settings.stdout], values)
-    values["haproxy"] = fill(_HAPROXY, values) if settings.shipper_host in LOOPBACK else _NO_HAPROXY
+    values["haproxy"] = "\n\n".join(fill(part, values) for part in _haproxy(settings))
     return {"rsyslog/README.md": fill(_README, values)}
+
+
+def _haproxy(settings: Settings) -> list[str]:
+    if settings.shipper_host not in LOOPBACK:
+        return [_NO_HAPROXY]
+    return [_HAPROXY, *([_APPS] if settings.shipper_host in SERVED else []), _CHROOT]
 
 
 def _files(settings: Settings) -> list[tuple[str, str]]:
@@ -33,6 +40,8 @@ def _files(settings: Settings) -> list[tuple[str, str]]:
         files.append(("docker/daemon.json", "Docker's log driver, for `/etc/docker/daemon.json`"))
     if settings.shipper_host in LOOPBACK:
         files.append(("haproxy/shipper.cfg", "this host's HAProxy: from rsyslogd to a shipper that is up"))
+    if settings.shipper_host in SERVED:
+        files.append(("systemd/shipper-haproxy.service", "instead of it where shippers are Marathon apps: see HAProxy"))
     return files
 
 
@@ -69,8 +78,29 @@ file (Debian: `EXTRAOPTS="-f @config_directory@/haproxy/shipper.cfg"` in `/etc/d
 
 ```sh
 haproxy -c -f /etc/haproxy/haproxy.cfg -f @config_directory_word@/haproxy/shipper.cfg
+```"""
+
+_APPS: Final = """\
+Where shippers run as Marathon apps, have `shipper haproxy` write that second file instead, never both: every app on its
+service port of 127.0.0.1, shippers on their RELP port, and always as they are now. It needs HAProxy 2.2 or newer and
+`@config_directory@/shipper.yaml` with the cluster's addresses:
+
+```yaml
+enrichers:
+  - {type: marathon, marathon_urls: ["http://10.0.0.5:8080"]}
 ```
 
+```sh
+@program_word@ haproxy --config @config_directory_word@/shipper.yaml --print  # what it would write
+cp rsyslog/systemd/shipper-haproxy.service /etc/systemd/system/
+systemctl daemon-reload
+systemctl enable --now shipper-haproxy.service
+```
+
+Then give HAProxy `/etc/haproxy/shipper-apps.cfg` (Debian: `EXTRAOPTS="-f /etc/haproxy/shipper-apps.cfg"`) and restart
+it once. From then on it is reloaded when apps change; until then the unit's log says that HAProxy does not listen."""
+
+_CHROOT: Final = """\
 A HAProxy with `chroot` does not see the socket that it logs to. Mount it there, in
 `/etc/systemd/system/haproxy.service.d/shipper.conf`:
 

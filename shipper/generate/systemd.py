@@ -1,4 +1,6 @@
-"""systemd on a host: the socket that containers write to, held by systemd itself, and the service that reads it."""
+"""systemd on a host: the socket that containers write to, held by systemd itself, the service that reads it, and the
+one that keeps HAProxy true to Marathon's apps.
+"""
 
 from typing import Final
 
@@ -13,12 +15,23 @@ def generate(settings: Settings) -> dict[str, str]:
     sockets = directories(values["socket"], values["relay_socket"], values["status_socket"])
     values["written"] = " ".join(f'"{each}"' for each in dict.fromkeys([*sockets, values["work_directory"]]))
     values["socket_directories"] = "\n".join(f'd "{each}" - - - -' for each in sockets)
-    return {
+    units = {
         "rsyslog/systemd/shipper-host.socket": fill(_SOCKET, values),
         "rsyslog/systemd/shipper-host.service": fill(_SERVICE, values),
-        "rsyslog/tmpfiles.d/shipper.conf": fill(_TMPFILES, values),
     }
+    if settings.shipper_host in SERVED:
+        units["rsyslog/systemd/shipper-haproxy.service"] = fill(_HAPROXY, {**values, "options": _options(settings)})
+    return {**units, "rsyslog/tmpfiles.d/shipper.conf": fill(_TMPFILES, values)}
 
+
+def _options(settings: Settings) -> str:
+    """What `shipper haproxy` must know of the settings of a host: where rsyslogd sends to, and where logs go."""
+    named = f' --host-name "{settings.host_name}"' if settings.host_name else ""
+    return f'--relp-port {settings.shipper_port} --log-socket "{path(settings, "socket")}"{named}'
+
+
+#: Where rsyslogd sends to when the HAProxy that `shipper haproxy` looks after takes it: that listens on IPv4 only.
+SERVED: Final = ("127.0.0.1", "localhost")
 
 _SOCKET: Final = """\
 # Written by `shipper generate rsyslog`; change its settings, not this file.
@@ -94,6 +107,50 @@ UMask=0077
 ProtectSystem=strict
 ReadWritePaths=@written@
 # No PrivateTmp= and no ProtectProc=: sandboxes may be in /tmp, and all processes must be seen.
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_HAPROXY: Final = """\
+# Written by `shipper generate rsyslog`; change its settings, not this file.
+# Keeps this host's HAProxy true to Marathon's apps: each on its service port of 127.0.0.1, shipper's RELP port, too.
+
+[Unit]
+Description=This host's HAProxy serves Marathon's apps
+Wants=network-online.target
+After=network-online.target haproxy.service
+# Started again for ever: meanwhile HAProxy goes on with the file that it has.
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart="@program@" haproxy --config "@config_directory@/shipper.yaml" @options@
+Restart=always
+RestartSec=2
+SyslogIdentifier=shipper-haproxy
+MemoryMax=1G
+
+# It runs as root, of whom alone systemd takes `systemctl reload haproxy`, with two more rights: HAProxy's check of a
+# file reads keys of others (DAC_READ_SEARCH), and whether a port below 1024 is free is tried (NET_BIND_SERVICE).
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_NET_BIND_SERVICE
+NoNewPrivileges=yes
+UMask=0077
+# Everything is read-only but the folder of HAProxy's files, in which it makes a new one and renames it.
+ProtectSystem=strict
+ReadWritePaths=/etc/haproxy
+PrivateTmp=yes
 PrivateDevices=yes
 ProtectClock=yes
 ProtectControlGroups=yes

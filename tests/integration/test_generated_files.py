@@ -58,7 +58,7 @@ def test_systemd_accepts_the_units(run_dir: Path, values: dict[str, object]) -> 
     program.chmod(0o755)
     write(systemd.generate(rsyslog.read({**values, "program": str(program)})), run_dir)
     units = sorted((run_dir / "rsyslog/systemd").iterdir())
-    assert len(units) == 2
+    assert len(units) == 3
     assert run(analyze, "--man=no", "--recursive-errors=no", "verify", *units) == (0, "")
     program.unlink()
     code, said = run(analyze, "--man=no", "--recursive-errors=no", "verify", *units)

@@ -87,6 +87,7 @@ def daemon(text: str) -> Parsed:
 PARSERS: dict[str, Callable[[str], Parsed]] = {
     "rsyslog/systemd/shipper-host.socket": unit,
     "rsyslog/systemd/shipper-host.service": unit,
+    "rsyslog/systemd/shipper-haproxy.service": unit,
     "rsyslog/tmpfiles.d/shipper.conf": words,
     "rsyslog/run": words,
     "rsyslog/haproxy/shipper.cfg": words,

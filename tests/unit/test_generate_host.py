@@ -1,14 +1,17 @@
 """The files of a host besides rsyslogd's own: where each setting stands, what is left out when, what is refused."""
 
+import argparse
 import json
 import os
 import re
+import shlex
 import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from shipper.cli.haproxy import add_commands
 from shipper.errors import ConfigError
 from shipper.generate import host, rsyslog, write
 
@@ -74,6 +77,31 @@ def test_the_service_sees_what_it_reads_and_writes_where_it_must() -> None:
         "what is wrong is said by the reload"
     )
     assert ask.endswith('shipper" host reload --socket "/run/other/s"')
+
+
+def test_the_service_of_haproxy_sends_what_rsyslogd_sends_to_shippers() -> None:
+    name = "rsyslog/systemd/shipper-haproxy.service"
+    service = unit(files(shipper_port=6000, host_name="web-3", socket="/srv/log")[name])
+    asked = shlex.split(service["Service.ExecStart"])
+    assert asked[:4] == ["/opt/shipper/bin/shipper", "haproxy", "--config", "/etc/shipper/shipper.yaml"]
+    # The command knows these options, and takes them.
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers())
+    given = vars(parser.parse_args(asked[1:]))
+    assert (given["relp_port"], given["log_socket"], given["host_name"]) == (6000, "/srv/log", "web-3")
+    assert str(given["out"].parent) == service["Service.ReadWritePaths"]
+    assert "--host-name" not in files()[name]
+    assert service["Service.Restart"] == "always"
+    assert "network-online.target" in service["Unit.After"].split()
+    assert "PrivateNetwork" not in files()[name]
+
+
+@pytest.mark.parametrize("shipper_host", ["10.0.0.5", "::1"])
+def test_no_service_of_haproxy_where_rsyslogd_sends_elsewhere(shipper_host: str) -> None:
+    there = files(shipper_host=shipper_host)
+    assert "rsyslog/systemd/shipper-haproxy.service" not in there
+    assert "shipper-haproxy" not in there["rsyslog/README.md"]
+    assert "shipper-haproxy" in files()["rsyslog/README.md"]
 
 
 def test_tmpfiles_leave_a_directory_alone_that_every_system_has() -> None:

@@ -31,7 +31,7 @@ _TICK_SECONDS: Final = 0.25
 _HANG_SECONDS: Final = 2.0
 _READER_STOP_SECONDS: Final = reader.READ_SECONDS + reader.FLUSH_SECONDS + 2
 _TAILER_STOP_SECONDS: Final = 5.0
-#: Each of its queues takes up to about 6 s when nobody answers; what is not saved by then is lost.
+#: Each of its queues takes up to about 4 s when nobody answers; what is not saved by then is lost.
 _RSYSLOGD_STOP_SECONDS: Final = 28.0
 #: A child that lived shorter is started again with a pause.
 _SHORT_LIFE_SECONDS: Final = 1.0

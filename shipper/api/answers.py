@@ -20,8 +20,9 @@ from shipper.search.query import Page, Query
 Document = dict[str, Any]
 
 _RECORDS = (
-    "flat ECS documents in the order asked for, each with its id and, when a task of the cluster wrote it, "
-    "`actions`: commands that lead there (shell, sandbox, where)"
+    "flat ECS documents in the order asked for, each with its id and `actions`: a list of {name, command} for a "
+    "terminal (shell, sandbox, where: when a task wrote it) and {name, url} on this server (siblings: what its app "
+    "wrote on its host for its request, or five minutes around it; request: its story; record)"
 )
 
 
@@ -133,9 +134,8 @@ def story_answer(story: Story) -> Document:
 
 
 def _with_actions(record: Document) -> Document:
-    """Return a record with the commands that lead to its task, when one wrote it."""
-    actions = actions_of(record)
-    return {**record, "actions": actions} if actions else record
+    """Return a record with what can be done about it; a field of that name never stands for it."""
+    return {**record, "actions": [action.as_json() for action in actions_of(record)]}
 
 
 def dead_letters_answer(letters: list[Document]) -> Document:

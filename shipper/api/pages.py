@@ -15,8 +15,9 @@ from shipper.api.ask import Asking
 from shipper.api.errors import answer, status_of
 from shipper.api.html import render
 from shipper.api.ledger_answers import ledger_answer
+from shipper.api.links import request_url
 from shipper.api.question import Question, question, request_id
-from shipper.api.rows import PAGE_CUT, STRIPES, lanes, request_url, row, rows, story_rows, without
+from shipper.api.rows import PAGE_CUT, STRIPES, lanes, row, rows, story_rows, without
 from shipper.api.story import Story, tell
 from shipper.errors import QueryError, ShipperError
 from shipper.record.times import from_ns

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from shipper.api.actions import actions_of
-from shipper.api.question import Question, is_request_id
+from shipper.api.actions import Action, actions_of
+from shipper.api.links import request_url
+from shipper.api.question import Question
 from shipper.api.shown import fields_of, identify, level_rank, moment, service_of
 from shipper.record.fields import BY_NAME
 from shipper.record.levels import LEVELS
@@ -22,7 +23,12 @@ _SILENCE_NS, _SILENCE_PART = 1_000_000_000, 0.2
 
 _FILTERS = {"host.name": "host", "service.name": "app", "log.level": "level"}
 _BLOCKS = frozenset({"message", "error.stack_trace", "event.original", "error.message"})
-_ACTIONS = {"shell": "Shell in its container", "sandbox": "Files of its task", "where": "All tasks of its app"}
+_ACTIONS = {
+    "shell": "Shell in its container",
+    "sandbox": "Files of its task",
+    "where": "All tasks of its app",
+    "siblings": "Its app on its host",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,8 @@ class Row:
     request_id: str
     request_url: str
     fields: list[FieldRow]
-    #: What a reader can do about it, and the command.
-    actions: list[tuple[str, str]]
+    #: What a reader can do about it, in words, but for the links that every line has.
+    actions: list[tuple[str, Action]]
     #: Set where the day changes: "2026-11-22".
     day: str = ""
     #: In a story: nanoseconds since its first record, since the record before (a long silence only), and a colour.
@@ -99,7 +105,7 @@ def row(record: dict[str, Any], field_cut: int = FIELD_CUT) -> Row:
         request_id=request,
         request_url=request_url(request),
         fields=[_field(name, value, field_cut) for name, value in fields_of(record)],
-        actions=[(_ACTIONS[name], command) for name, command in actions_of(record).items()],
+        actions=[(_ACTIONS[action.name], action) for action in actions_of(record) if action.name in _ACTIONS],
     )
 
 
@@ -127,11 +133,6 @@ def story_rows(records: list[dict[str, Any]], stripes: dict[str, int]) -> list[R
             line.silence = line.at - before
         before = line.at
     return found
-
-
-def request_url(request_id: str) -> str:
-    """Return where the story of a request is; "" when that is no request id."""
-    return f"/requests/{quote(request_id, safe='')}" if is_request_id(request_id) else ""
 
 
 def _field(name: str, value: Any, cut: int) -> FieldRow:

@@ -85,6 +85,7 @@ async def test_every_parameter_is_tested_and_described(client: httpx.AsyncClient
 
 async def test_records_are_exact_and_have_their_id(client: httpx.AsyncClient) -> None:
     answer = (await client.get("/api/v1/records?limit=1&order=oldest")).json()
+    assert answer["records"][0].pop("actions")
     assert answer["records"] == [{"id": "65614f3a9c1en-0000000001", **RECORDS[0]}]
     assert answer["incomplete"] == []
     assert answer["searched"] == {"start": None, "end": None}

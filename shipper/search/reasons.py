@@ -15,10 +15,11 @@ from shipper.search.reports import HostReports, QueueStart, queue_of
 #: In a queue whose disk part is empty no record is older: rsyslogd waits 90 s for an answer, then sends again.
 IN_FLIGHT_NS: Final = 120 * 1_000_000_000
 #: What one kill of rsyslogd can cost per queue: queue.size and, for each worker, a batch and a window.
-MOST_AT_RISK: Final = 20_000 + 2 * (128 + 512)
-#: What a stop of rsyslogd can cost per queue: a window of each of its two connections (memory, disk). What was sent
-#: and not answered is in the session alone, and a shipper that has ended, too, has it no more.
-MOST_UNANSWERED: Final = 2 * 512
+MOST_AT_RISK: Final = 20_000 + 2 * (256 + 512)
+#: What a stop of rsyslogd while no shipper answers can cost per queue: a window and a batch of each of its two workers.
+#: What was sent and not answered is in the session alone, and a shipper that has ended, too, has it no more; a batch
+#: whose connection broke in the middle rsyslogd counts as sent.
+MOST_UNANSWERED: Final = 2 * (256 + 512)
 #: A queue writes files of so many bytes: with less free its disk is full.
 DISK_FULL_BYTES: Final = 16 * 2**20
 _SENTENCES: Final = {

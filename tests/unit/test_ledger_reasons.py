@@ -99,7 +99,7 @@ CASES: dict[str, tuple[list[Hole], list[Report], dict[Kind, int]]] = {
     "rsyslogd stopped, more than two windows": (
         [hole(5, 2004)],
         [reader_report(events=killed("signal 15"))],
-        {LOST: 1024, UNEXPLAINED: 976},
+        {LOST: 1536, UNEXPLAINED: 464},
     ),
     "rsyslogd killed too early": (
         [hole(5, 9)], [reader_report(events=killed(at=KILL - 2 * HOUR))], {UNEXPLAINED: 5},

@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipper.errors import ConfigError
+
 if TYPE_CHECKING:
     from shipper.demo.run import Options
 
 _EPILOG = """\
 The real rsyslogd is used when it is installed (packages rsyslog and rsyslog-relp), else a socket of shipper's own.
 Everything is written below --dir; its own log is in shipper.log there.
+
+With --cluster the same happens on a small cluster: three emulated hosts, each with rsyslogd and HAProxy, on which
+Marathon runs the shipper, the API and the services as tasks. It needs HAProxy, too, and the source of shipper.
 """
 
 
@@ -21,7 +26,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = commands.add_parser(
         "demo",
         help="see the product live, with sample traffic",
-        description="Run the whole product in one process, with three small services that log into it.",
+        description="Run the whole product on this machine, with three small services that log into it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -35,6 +40,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds (default: at Ctrl-C)")
     parser.add_argument(
         "--seed", default="", metavar="TEXT", help="the same seed gives the same requests (default: new ones)"
+    )
+    parser.add_argument("--cluster", action="store_true", help="on an emulated cluster of Mesos and Marathon")
+    parser.add_argument(
+        "--elasticsearch", default="", metavar="URL", help="with --cluster: three shippers that store there"
     )
     parser.set_defaults(function=_demo)
 
@@ -58,21 +67,28 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     from shipper.demo.run import Options
 
+    if arguments.elasticsearch and not arguments.cluster:
+        raise ConfigError("--elasticsearch is for --cluster: the demo without stores in SQLite")
     options = Options(arguments.dir, arguments.port, arguments.rate, arguments.seconds, arguments.seed)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_until_signal(options))
+            runner.run(_until_signal(options, arguments))
         except TimeoutError:
             print(f"error: the stop took too long, see {options.directory / 'shipper.log'}", file=sys.stderr)
             return 1
     return 0
 
 
-async def _until_signal(options: "Options") -> None:
+async def _until_signal(options: "Options", arguments: argparse.Namespace) -> None:
     from shipper.demo.run import run
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    await run(options, stopping, sys.stdout)
+    if arguments.cluster:
+        from shipper.demo import cluster
+
+        await cluster.run(options, arguments.elasticsearch, stopping, sys.stdout)
+    else:
+        await run(options, stopping, sys.stdout)

@@ -15,7 +15,7 @@ from shipper.host import status
 
 log = logging.getLogger("shipper.demo")
 
-_START_SECONDS = 15.0
+_START_SECONDS = 60.0
 #: rsyslogd takes about 6 s when nobody answers, and then saves what it has.
 _STOP_SECONDS = 30.0
 _RESTART_SECONDS = 1.0
@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
 
-def _end_with_us() -> None:
+def end_with_us() -> None:
     """In the child: be told when the demo is killed, for nobody would stop us then."""
     with contextlib.suppress(AttributeError):
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -32,26 +32,27 @@ def _end_with_us() -> None:
 class Host:
     """One host below a directory, started again when it ends by itself. `async with` starts and stops it."""
 
-    def __init__(self, directory: Path, sockets: Path, shipper_port: int) -> None:
-        """ConfigError says in one line why there can be none on this machine."""
+    def __init__(self, directory: Path, sockets: Path, shipper_port: int, **more: str) -> None:
+        """ConfigError says in one line why there can be none on this machine; `more` are settings of the host."""
         program = rsyslog.find()
         if program is None:
             raise ConfigError("rsyslogd is not installed")
         self.program = program
-        self.socket_path = sockets / "host.log"
-        self._status = sockets / "host.status"
         self._output = directory / "rsyslog/host.log"
         settings = rsyslog.read(
             {
-                "socket": str(self.socket_path),
+                "socket": str(sockets / "host.log"),
                 "relay_socket": str(sockets / "host.relay"),
-                "status_socket": str(self._status),
+                "status_socket": str(sockets / "host.status"),
                 "work_directory": str(directory / "rsyslog/work"),
                 "shipper_port": shipper_port,
                 "hold": "100 MB",
                 "heartbeat_seconds": 5,
+                **more,
             }
         )
+        self.socket_path = Path(settings.socket)
+        self._status = settings.status_socket
         refusal = rsyslog.check(settings, program)
         if refusal is not None:
             raise ConfigError(refusal)
@@ -103,11 +104,11 @@ class Host:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "shipper", "host", "run", "--config", self._config,
                 stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True, preexec_fn=_end_with_us,
+                start_new_session=True, preexec_fn=end_with_us,
             )  # fmt: skip
 
     def _ready(self) -> bool:
         state: dict[str, Any] = {}
         with contextlib.suppress(ConfigError):
-            state = status.ask(str(self._status))
+            state = status.ask(self._status)
         return any(event["event"] == "rsyslogd started" for event in state.get("events", ()))

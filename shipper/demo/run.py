@@ -30,7 +30,7 @@ from shipper.generate.rsyslog import LONGEST_SOCKET
 _HOST = "127.0.0.1"
 _DEFAULT_URL = "http://127.0.0.1:8080"
 #: How long a request that has much to show is preferred to any.
-_PATIENT_SECONDS = 3.0
+PATIENT_SECONDS = 3.0
 _COUNT_SECONDS = 1.0
 _TAKEN_SECONDS = 2.0
 
@@ -52,7 +52,7 @@ class Options:
 async def run(options: Options, stopping: asyncio.Event, stream: TextIO) -> None:
     """Show the product until `stopping` is set. ConfigError when it cannot; TimeoutError when the stop took long."""
     directory = options.directory.absolute()
-    with _lock(directory, options.directory), (directory / "shipper.log").open("a", encoding="utf-8") as log_stream:
+    with lock(directory, options.directory), (directory / "shipper.log").open("a", encoding="utf-8") as log_stream:
         telemetry.set_up_logging("INFO", log_stream)
         screen = Screen(stream, stopping.set)
         if options.seconds is not None:
@@ -76,13 +76,13 @@ async def _serve_and_show(
         if started.done():
             showing = asyncio.ensure_future(_show(started.result(), options, sockets, stopping, screen))
             await asyncio.wait((serving, showing), return_when=asyncio.FIRST_COMPLETED)
-            await _ended(showing)
+            await ended(showing)
     finally:
         draining.set()
         await serving
 
 
-async def _ended(task: asyncio.Future[None]) -> None:
+async def ended(task: asyncio.Future[None]) -> None:
     """Cancel a task that runs still, and raise what it raised."""
     if not task.done():
         task.cancel()
@@ -131,7 +131,7 @@ async def _way(addresses: Addresses, options: Options, sockets: Path, screen: Sc
 async def _show_request(url: str, shop: Shop, screen: Screen) -> None:
     """Say one request that the API can tell: one that failed on its way through all services, if that is soon."""
     loop = asyncio.get_running_loop()
-    patient_until = loop.time() + _PATIENT_SECONDS
+    patient_until = loop.time() + PATIENT_SECONDS
     while True:
         choosy = loop.time() < patient_until
         for answered in [*shop.answered]:
@@ -151,13 +151,14 @@ async def _told(url: str, answered: Answered) -> bool:
     """Whether the API tells the whole story of a request already."""
     address = f"{url}/api/v1/requests/{urllib.parse.quote(answered.request_id)}"
     try:
-        story = await asyncio.to_thread(_get, address)
+        story = await asyncio.to_thread(get, address)
     except (OSError, ValueError):
         return False
     return len(story.get("records", ())) >= answered.written
 
 
-def _get(address: str) -> Any:
+def get(address: str) -> Any:
+    """Return what an API answers; OSError and ValueError when it does not."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with direct.open(address, timeout=5) as answer:
         return json.loads(answer.read())
@@ -186,7 +187,7 @@ def _config(directory: Path, port: int, socket_path: Path) -> Config:
 
 
 @contextlib.contextmanager
-def _lock(directory: Path, shown: Path) -> Iterator[None]:
+def lock(directory: Path, shown: Path) -> Iterator[None]:
     """Hold the directory for one demo; ConfigError when another has it, or when it cannot be written."""
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 """One of the shop's three services as a program of its own: `python -m shipper.demo.service orders --socket /dev/log`.
 
+Without a socket it writes its lines to stdout.
+
 The services do not call each other. Each plays the same requests, which the same seed gives, at the same seconds of the
 clock, and writes its own part of them: together they tell whole stories, on however many hosts they run.
 """
@@ -8,6 +10,7 @@ import argparse
 import asyncio
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +26,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("service", choices=SERVICES)
-    parser.add_argument("--socket", type=Path, required=True, help="log socket to write to")
+    parser.add_argument("--socket", type=Path, help="log socket to write to (default: lines to stdout)")
     parser.add_argument("--rate", type=int, default=2, choices=range(1, 51), metavar="N", help="requests per second")
     parser.add_argument("--seed", default="shop", help="the same for all three")
     options = parser.parse_args()
@@ -34,11 +37,21 @@ async def _until_signal(options: argparse.Namespace) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    if options.socket is None:
+        await play(options.service, _print, options.rate, options.seed, stopping)
+        return
     writer = Writer(options.socket)
     try:
         await play(options.service, writer.send, options.rate, options.seed, stopping)
     finally:
         writer.close()
+
+
+def _print(message: bytes) -> bool:
+    """Write a message without its syslog header."""
+    sys.stdout.buffer.write(message.partition(b"]: ")[2] + b"\n")
+    sys.stdout.buffer.flush()
+    return True
 
 
 async def play(service: str, send: Callable[[bytes], bool], rate: int, seed: str, stopping: asyncio.Event) -> None:

@@ -12,7 +12,7 @@ UV_COMPILE := .cache/uv/bin/uv pip compile --quiet --universal --python-version 
               --custom-compile-command "make lock  (uv pip compile --universal --generate-hashes)" pyproject.toml
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
-.PHONY: help run test check bench chaos archive dev servers lock clean
+.PHONY: help run test check bench chaos cluster archive dev servers lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -35,6 +35,9 @@ bench: .venv/dev.stamp ## measure this machine
 
 chaos: servers ## kill, stop and starve the parts of a host and count every record; one fault: make chaos S=4
 	$(BIN)/python -m tests.chaos $(S)
+
+cluster: servers ## a cluster under faults for ten minutes, every line counted; another time: make cluster SECONDS=60
+	SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest -s tests/e2e/test_cluster.py
 
 archive: .venv/runtime.stamp ## write build/shipper-VERSION.tar.gz, which Mesos fetches where there is no registry
 	$(BIN)/shipper generate archive --out build

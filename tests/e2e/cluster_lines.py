@@ -3,27 +3,29 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.cluster_world import Cluster, Definition
 from tests.servers.docker import IMAGE
 
-OWNER = "proof"
+#: Every so manieth line of a socket is a warning: another series of its host, and another queue.
+WARNING_EVERY = 16
 #: What is looked at of each record.
 FIELDS = (
     "message", "host.name", "shipper.series", "shipper.enriched_by", "orchestrator.resource.id",
-    "orchestrator.resource.name", "marathon.app.version", "marathon.app.owner", "marathon.task.host",
+    "orchestrator.resource.name", "marathon.app.version",
 )  # fmt: skip
 
-#: Says who it is, then writes for ever; what was written is noted after it. Every 16th line is a warning.
+#: Says who it is, then writes for ever; what was written is noted after it.
 _WRITER = """\
 trap 'exit 0' TERM
 cd "$MESOS_SANDBOX" && echo "$MARATHON_APP_ID $MARATHON_APP_VERSION $HOST" > itself
 number=0
 while :; do
   number=$((number + 1))
-  if [ $((number % 16)) = 0 ]; then priority=user.warning; else priority=user.info; fi
+  if [ $((number % @every@)) = 0 ]; then priority=user.warning; else priority=user.info; fi
   @write@
   echo "$number" >> written
   sleep @pause@
@@ -35,10 +37,11 @@ _BY_OUTPUT = 'echo "numbered line $number of $MESOS_TASK_ID"'
 
 def writer(app: str, instances: int, pause: float, *, socket: bool) -> Definition:
     """An app that writes through /dev/log in a container, or to its standard output."""
-    script = _WRITER.replace("@write@", _BY_SOCKET if socket else _BY_OUTPUT).replace("@pause@", str(pause))
+    values = {"@write@": _BY_SOCKET if socket else _BY_OUTPUT, "@pause@": str(pause), "@every@": str(WARNING_EVERY)}
+    script = reduce(lambda text, name: text.replace(name, values[name]), values, _WRITER)
     made = {
         "id": app, "cmd": script, "instances": instances, "cpus": 0.05, "mem": 16, "portDefinitions": [],
-        "networks": [{"mode": "host"}], "labels": {"SHIPPER_OWNER": OWNER}, "taskKillGracePeriodSeconds": 10,
+        "networks": [{"mode": "host"}], "taskKillGracePeriodSeconds": 10,
     }  # fmt: skip
     if not socket:
         return made
@@ -54,6 +57,11 @@ class Written:
     version: str
     host: str
     last: int
+    socket: bool
+
+    def series(self, number: int) -> str:
+        """The letter in which the series of a line ends: warning, normal or file."""
+        return ("n" if number % WARNING_EVERY else "w") if self.socket else "f"
 
 
 def written(cluster: Cluster, apps: Mapping[str, Definition]) -> dict[str, Written]:
@@ -63,7 +71,9 @@ def written(cluster: Cluster, apps: Mapping[str, Definition]) -> dict[str, Writt
         itself = Path(task["sandbox"], "itself")
         if task["owner"] in apps and itself.exists():  # else it was ended before its first line
             app, version, host = itself.read_text().split()
-            found[task["id"]] = Written(app, version, host, _last(itself.with_name("written")))
+            found[task["id"]] = Written(
+                app, version, host, _last(itself.with_name("written")), socket="container" in apps[app]
+            )
     return found
 
 
@@ -81,8 +91,8 @@ class Balance:
     doubles: int = 0
     #: Records that name no line of any task.
     strange: list[str] = field(default_factory=list)
-    #: Lines without a record, by host.
-    missing: Counter[str] = field(default_factory=Counter)
+    #: Lines without a record, by host and series.
+    missing: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: Records that say something wrong of their task, each with what it is.
     wrong: list[str] = field(default_factory=list)
     #: Who told what is known of the task.
@@ -105,8 +115,8 @@ def balance(tasks: Mapping[str, Written], documents: list[Definition]) -> Balanc
         found.wrong += _wrong(task_id, task, flat)
     found.doubles = lines.total() - len(lines)
     for task_id, task in tasks.items():
-        stored = sum((task_id, number) in lines for number in range(1, task.last + 1))
-        found.missing[task.host] += task.last - stored
+        gone = (number for number in range(1, task.last + 1) if (task_id, number) not in lines)
+        found.missing.update((task.host, task.series(number)) for number in gone)
     return found
 
 
@@ -123,8 +133,6 @@ def _wrong(task_id: str, task: Written, document: Mapping[str, Any]) -> list[str
         "orchestrator.resource.name": task.app,
         "marathon.app.version": task.version,
         "host.name": task.host,
-        "marathon.task.host": task.host,
-        "marathon.app.owner": OWNER,
     }
     return [
         f"{document['message']}: {name} is {document.get(name)!r}, not {value!r}"

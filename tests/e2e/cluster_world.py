@@ -74,6 +74,10 @@ class Machine:
         """Whether HAProxy here takes connections for shippers."""
         return accepts(self._relp_port, self.agent) and "\n  server " in self._out.read_text()
 
+    def shipper(self) -> str:
+        """Address and port of the shipper that this host's records go to, as long as it is up."""
+        return self._out.read_text().partition("listen shipper-relp")[2].partition("\n  server ")[2].split()[1]
+
     def close(self) -> None:
         """Stop all of it."""
         self._running.close()
@@ -101,7 +105,7 @@ class Cluster:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.emulator)
-            machines = [Machine(self.servers, self.emulator, agent, self.relp_port) for agent in AGENTS]
+            self.machines = machines = [Machine(self.servers, self.emulator, agent, self.relp_port) for agent in AGENTS]
             for machine in machines:
                 stack.callback(machine.close)
             self.create(self.shipper())
@@ -109,7 +113,6 @@ class Cluster:
             self.wait_deployed(START_SECONDS)
             for machine in machines:
                 wait_until(machine.reaches_a_shipper, START_SECONDS, f"{machine.agent} reaches a shipper")
-            self.hosts = {machine.agent: machine.host for machine in machines}
             self._stack = stack.pop_all()
         return self
 
@@ -151,9 +154,9 @@ class Cluster:
         return found
 
     def shippers(self) -> dict[str, str]:
-        """The host of each shipper that runs and is healthy, by the task's id."""
+        """The RELP address of each shipper that runs and is healthy, by the task's id."""
         return {
-            task["id"]: task["host"]
+            task["id"]: f"{task['host']}:{task['ports'][0]}"
             for task in self.tasks(SHIPPER)
             if task["state"] == "TASK_RUNNING" and any(check["alive"] for check in task.get("healthCheckResults", ()))
         }
@@ -167,7 +170,7 @@ class Cluster:
         index = f"{self.servers.elasticsearch}/logs-mesos.{self.name}-*"
         ask("POST", f"{index}/_refresh")
         wanted = {
-            "size": 10_000, "_source": list(fields), "query": {"match_phrase_prefix": {"message": "numbered line"}},
+            "size": 10_000, "_source": list(fields), "query": {"match_phrase": {"message": "numbered line"}},
             "sort": [{"shipper.series": "asc"}, {"event.sequence": "asc"}],
         }  # fmt: skip
         found: list[Definition] = []
@@ -176,13 +179,6 @@ class Cluster:
             found += [hit["_source"] for hit in hits]
             after = {"search_after": hits[-1]["sort"]}
         return found
-
-    def count(self) -> int:
-        """How many numbered lines are stored."""
-        index = f"{self.servers.elasticsearch}/logs-mesos.{self.name}-*"
-        ask("POST", f"{index}/_refresh")
-        wanted = {"query": {"match_phrase": {"message": "numbered line"}}}
-        return int(ask("POST", f"{index}/_count", wanted)["count"])
 
     def _ask(self, method: str, path: str, body: Definition | None = None) -> Any:
         return ask(method, self.emulator.marathon + path, body)

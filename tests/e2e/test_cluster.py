@@ -7,12 +7,11 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.cluster_lines import FIELDS, Balance, Written, balance, writer, written
-from tests.e2e.cluster_world import AGENTS, SHIPPER, Cluster, Servers, wait_for
+from tests.e2e.cluster_world import AGENTS, SHIPPER, Cluster, Machine, Servers, wait_for
 from tests.servers.docker import Docker
 from tests.servers.process import wait_until
 
@@ -21,8 +20,11 @@ SECONDS = float(os.environ.get("SECONDS", "60"))
 PATIENCE = 120.0
 #: Without any progress for so long nothing more will come: rsyslogd wakes a queue that sleeps after 20 s.
 QUIET_SECONDS = 35.0
-#: The most that kill -9 of one shipper may cost one host: what its connections were waiting for, one for each queue.
-MOST_PER_KILL = 100
+#: How long the ledger may be behind what is stored: hosts report every second, and their other records go on.
+LEDGER_SECONDS = 20.0
+#: What a shipper's end can cost a queue of a host at most: a session whose frames it had read and not answered, which
+#: rsyslogd closed at that moment and does not send again. It happens at most once for each end.
+MOST_LOST = 300
 
 SCALED = "/shop/orders"
 APPS = {
@@ -48,12 +50,14 @@ def test_every_line_is_stored_once_and_says_whose_it_is(servers: Servers, run_di
         ended = time.monotonic()
         tasks = stop_writing(cluster)
         found = settled(cluster, tasks)
-        holes = holes_by_host(cluster.ledger())
+        holes = holes_of(cluster, found.missing.total())
     say(found, holes, ready - began, ended - ready, time.monotonic() - ended)
-    assert len(tasks) >= 3 + 6 + 2, "tasks of all three apps wrote"
+    assert len(tasks) > 3 + 6 + 2, "tasks of all three apps wrote, and others after the agent was lost"
+    assert {task.host for task in tasks.values()} == set(AGENTS)
     assert (found.doubles, found.strange[:3], found.wrong[:3]) == (0, [], [])
-    for host, lines in found.missing.items():
-        assert lines <= holes[host] <= 3 * MOST_PER_KILL, f"{host}: {lines} lines missing, the ledger names {holes}"
+    assert found.told_by["registry"] > 0.95 * found.stored
+    for series, lines in found.missing.items():
+        assert lines <= holes[series] <= MOST_LOST, f"{series}: {lines} lines missing, the ledger names {holes}"
 
 
 def everything_happens(cluster: Cluster, start: float) -> None:
@@ -61,11 +65,11 @@ def everything_happens(cluster: Cluster, start: float) -> None:
     cluster.update(SHIPPER, cluster.shipper(SHIPPER_PIPELINE__DRAIN_SECONDS="15"))
     cluster.wait_deployed(PATIENCE)
     wait_for(start + 0.3 * SECONDS)
-    kill9_of_a_shipper(cluster)
+    kill9_of_the_shipper(cluster, cluster.machines[0])
     cluster.update(SCALED, {"instances": 6})
     cluster.wait_deployed(PATIENCE)
     wait_for(start + 0.5 * SECONDS)
-    kill9_of_a_shipper(cluster)
+    kill9_of_the_shipper(cluster, cluster.machines[1])
     wait_for(start + 0.65 * SECONDS)
     cluster.emulator.fault("lose_agent", agent=AGENTS[-1], kill=True)
     wait_for(start + 0.8 * SECONDS)
@@ -74,14 +78,19 @@ def everything_happens(cluster: Cluster, start: float) -> None:
     wait_for(start + SECONDS)
 
 
-def kill9_of_a_shipper(cluster: Cluster) -> None:
-    """Kill one of the shippers that have connections, and wait until another one has come."""
+def kill9_of_the_shipper(cluster: Cluster, machine: Machine) -> None:
+    """Kill the shipper that gets a host's records, and wait until another one has come."""
     wait_until(lambda: len(cluster.shippers()) == len(AGENTS), PATIENCE, "all shippers are healthy")
-    before = cluster.shippers()
-    cluster.emulator.fault("kill9", task=min(before))
-    wait_until(
-        lambda: len(now := cluster.shippers()) == len(AGENTS) and min(before) not in now, PATIENCE, "there is another"
-    )
+    wait_until(lambda: machine.shipper() in cluster.shippers().values(), PATIENCE, "the host's shipper is one of them")
+    address = machine.shipper()
+    victim = next(task for task, listening in cluster.shippers().items() if listening == address)
+    cluster.emulator.fault("kill9", task=victim)
+
+    def replaced() -> bool:
+        now = cluster.shippers()
+        return len(now) == len(AGENTS) and victim not in now
+
+    wait_until(replaced, PATIENCE, "another shipper has come")
 
 
 def stop_writing(cluster: Cluster) -> dict[str, Written]:
@@ -105,19 +114,44 @@ def settled(cluster: Cluster, tasks: dict[str, Written]) -> Balance:
     return latest
 
 
-def holes_by_host(ledger: Any) -> Counter[str]:
-    """How many numbers the ledger misses of each host, in the series that lines go through."""
-    holes = Counter[str]()
-    for series in ledger["series"]:
-        if series["series"][-1] in "wnf":
-            holes[series["host"]] += series["missing"]
-    return holes
+def holes_of(cluster: Cluster, expected: int) -> Counter[tuple[str, str]]:
+    """How many numbers the ledger misses, by host and series, once it has heard of all or some time has passed."""
+    deadline = time.monotonic() + LEDGER_SECONDS
+    while True:
+        holes = Counter[tuple[str, str]]()
+        for series in cluster.ledger()["series"]:
+            if (letter := series["series"][-1]) in "wnf":
+                holes[series["host"], letter] += series["missing"]
+        if holes.total() <= expected or time.monotonic() > deadline:
+            return holes
+        time.sleep(0.5)
 
 
-def say(found: Balance, holes: Counter[str], start: float, run: float, settle: float) -> None:
+def say(found: Balance, holes: Counter[tuple[str, str]], start: float, run: float, settle: float) -> None:
     """The figures, for who runs it with -s."""
     print(
-        f"written {found.written}, stored {found.stored}, missing {found.missing.total()}, doubles {found.doubles}, "
-        f"wrong {len(found.wrong)}; told by {dict(found.told_by)}; the ledger misses {dict(holes)}; "
+        f"\nwritten {found.written}, stored {found.stored}, missing {found.missing.total()} {dict(found.missing)}, "
+        f"doubles {found.doubles}, wrong {len(found.wrong)}; told by {dict(found.told_by)}; "
+        f"the ledger misses {holes.total()} {dict(+holes)}; "
         f"start {start:.0f} s, run {run:.0f} s, settle {settle:.0f} s"
     )
+
+
+def test_the_count_sees_what_is_wrong() -> None:
+    tasks = {
+        "a.1": Written("/a", "v1", "h1", last=17, socket=True),
+        "b.1": Written("/b", "v1", "h2", last=1, socket=False),
+    }
+    right = {
+        "host": {"name": "h1"}, "marathon.app.version": "v1", "orchestrator.resource": {"id": "a.1", "name": "/a"},
+    }  # fmt: skip
+
+    def record(number: int, task: str = "a.1", **more: str) -> dict[str, object]:
+        return {"message": f"numbered line {number} of {task}", **right, **more}
+
+    stored = [record(number) for number in (*range(1, 15), 18)]
+    found = balance(tasks, [*stored, record(3), record(19), record(1, "c.1"), record(2, **{"host.name": "h2"})])
+    assert found.doubles == 2
+    assert len(found.strange) == 2
+    assert found.wrong == ["numbered line 2 of a.1: host.name is 'h2', not 'h1'"]
+    assert found.missing == {("h1", "n"): 2, ("h1", "w"): 1, ("h2", "f"): 1}

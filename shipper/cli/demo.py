@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from shipper.errors import ConfigError
 
@@ -43,7 +44,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--cluster", action="store_true", help="on an emulated cluster of Mesos and Marathon")
     parser.add_argument(
-        "--elasticsearch", default="", metavar="URL", help="with --cluster: three shippers that store there"
+        "--elasticsearch", type=_url, metavar="URL", help="with --cluster: three shippers that store there"
     )
     parser.set_defaults(function=_demo)
 
@@ -53,6 +54,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to 65535")
     return port
+
+
+def _url(text: str) -> str:
+    found = urlsplit(text)
+    if found.scheme not in ("http", "https") or not found.hostname or "@" in found.netloc:
+        raise argparse.ArgumentTypeError(f"{text} is not http://host:port, without user and password")
+    return text.rstrip("/")
 
 
 def _positive(text: str) -> float:
@@ -89,6 +97,6 @@ async def _until_signal(options: "Options", arguments: argparse.Namespace) -> No
     if arguments.cluster:
         from shipper.demo import cluster
 
-        await cluster.run(options, arguments.elasticsearch, stopping, sys.stdout)
+        await cluster.run(options, arguments.elasticsearch or "", stopping, sys.stdout)
     else:
         await run(options, stopping, sys.stdout)

@@ -33,7 +33,7 @@ from shipper.generate import rsyslog
 _RELP_PORT: Final = 5140
 _SHIPPER_PORT: Final = 5141
 _LIMITS: Final = Limits(wait=120, look=0.2)
-#: What `shop` in apps' commands takes.
+#: Most requests per second that the samples play.
 _MOST_REQUESTS: Final = 50
 
 

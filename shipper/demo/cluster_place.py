@@ -12,6 +12,7 @@ from typing import Final
 from shipper.demo.cluster_emulator import HOSTS
 from shipper.demo.cluster_host import LOG_SOCKET
 from shipper.demo.screen import Screen
+from shipper.errors import ConfigError
 
 #: What HAProxy takes as the path of a log socket, which is less than any other program here.
 _SOCKET: Final = re.compile(r"/[A-Za-z0-9._/-]{1,96}")
@@ -20,8 +21,12 @@ _SOCKET: Final = re.compile(r"/[A-Za-z0-9._/-]{1,96}")
 @contextlib.contextmanager
 def folder_of_hosts(directory: Path, screen: Screen) -> Iterator[Path]:
     """Yield the folder for the emulated hosts: this one, unless no socket can be in it."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
+    try:
+        if directory.exists():
+            shutil.rmtree(directory)
+        directory.mkdir()
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: cannot be made anew: {(error.strerror or '').lower()}") from None
     if _SOCKET.fullmatch(f"{directory}/hosts/{HOSTS[0]}/{LOG_SOCKET}"):
         yield directory
         return

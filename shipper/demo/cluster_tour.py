@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from shipper.demo.run import PATIENT_SECONDS, get
 from shipper.demo.screen import Screen, command
+from shipper.errors import ConfigError
 from shipper.generate.samples import SERVICES
 
 _LOOK_SECONDS: Final = 0.2
@@ -18,19 +19,26 @@ _LONGEST_SECONDS: Final = 120.0
 async def request_to_show(url: str) -> tuple[str, bool]:
     """Return a request that the API tells of all three services, and whether it failed: one that did, if that is soon.
 
-    TimeoutError when there is none for long.
+    ConfigError when there is none for long.
     """
+    try:
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            return await _request_to_show(url)
+    except TimeoutError:
+        raise ConfigError(f"{url} told of no request in {_LONGEST_SECONDS:g} s: look at the tasks' sandboxes") from None
+
+
+async def _request_to_show(url: str) -> tuple[str, bool]:
     loop = asyncio.get_running_loop()
     choosy_until: float | None = None
-    async with asyncio.timeout(_LONGEST_SECONDS):
-        while True:
-            found = await asyncio.to_thread(_told, url)
-            failed = [one for one in found if one[1]]
-            if found and choosy_until is None:
-                choosy_until = loop.time() + PATIENT_SECONDS
-            if failed or (choosy_until is not None and loop.time() > choosy_until and found):
-                return (failed or found)[0]
-            await asyncio.sleep(_LOOK_SECONDS)
+    while True:
+        found = await asyncio.to_thread(_told, url)
+        failed = [one for one in found if one[1]]
+        if found and choosy_until is None:
+            choosy_until = loop.time() + PATIENT_SECONDS
+        if failed or (found and choosy_until is not None and loop.time() > choosy_until):
+            return (failed or found)[0]
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _told(url: str) -> list[tuple[str, bool]]:

@@ -37,7 +37,7 @@ chaos: servers ## kill, stop and starve the parts of a host and count every reco
 	$(BIN)/python -m tests.chaos $(S)
 
 cluster: servers ## a cluster under faults for ten minutes, every line counted; another time: make cluster SECONDS=60
-	SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest -s tests/e2e/test_cluster.py
+	SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/e2e/test_cluster.py
 
 archive: .venv/runtime.stamp ## write build/shipper-VERSION.tar.gz, which Mesos fetches where there is no registry
 	$(BIN)/shipper generate archive --out build

@@ -22,8 +22,8 @@ PATIENCE = 120.0
 QUIET_SECONDS = 35.0
 #: How long the ledger may be behind what is stored: hosts report every second, and their other records go on.
 LEDGER_SECONDS = 20.0
-#: What a shipper's end can cost a queue of a host at most: a session whose frames it had read and not answered, which
-#: rsyslogd closed at that moment and does not send again. It happens at most once for each end.
+#: What the ends of shippers may cost a queue of a host: sessions whose frames were read and not answered, and which
+#: rsyslogd closed at that moment, are not sent again. Ten seconds of lines, and less than a queue's `relp_window`.
 MOST_LOST = 300
 
 SCALED = "/shop/orders"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import psutil
 import pytest
 
 from shipper.demo.cluster_apps import Machine, definitions
+from shipper.demo.cluster_containers import contained
+from shipper.errors import ConfigError
 from tests.servers import ROOT
 from tests.servers.process import Process, wait_until
 
@@ -119,6 +122,21 @@ def test_a_stop_while_it_starts_leaves_nothing(rsyslogd: str, haproxy: str, run_
     assert _left(run_dir) == []
     assert _groups(demo.pid) == []
     assert not [path for path in run_dir.rglob("*") if path.is_socket()]
+
+
+def test_a_killed_demo_takes_all_with_it(rsyslogd: str, haproxy: str, run_dir: Path) -> None:
+    with _start(run_dir) as demo:
+        demo.wait_until(lambda: "hosts " in _said(run_dir), READY_SECONDS, "hosts run")
+        demo.signal(signal.SIGKILL)
+        demo.wait(30)
+    wait_until(lambda: not _left(run_dir), 60, "all has ended")
+
+    def next_start_removes_its_groups() -> bool:
+        with suppress(ConfigError), contained(run_dir):
+            pass
+        return not _groups(demo.pid)
+
+    wait_until(next_start_removes_its_groups, 30)
 
 
 def _machine(folder: Path, **values: Any) -> Machine:

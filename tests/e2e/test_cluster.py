@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster_lines import FIELDS, Balance, Written, balance, writer, written
-from tests.e2e.cluster_world import AGENTS, SHIPPER, Cluster, Machine, Servers, wait_for
+from tests.e2e.cluster_world import AGENTS, SHIPPER, Cluster, Definition, Machine, Servers, wait_for
 from tests.servers.docker import Docker
 from tests.servers.process import wait_until
 
@@ -56,8 +56,11 @@ def test_every_line_is_stored_once_and_says_whose_it_is(servers: Servers, run_di
     assert {task.host for task in tasks.values()} == set(AGENTS)
     assert (found.doubles, found.strange[:3], found.wrong[:3]) == (0, [], [])
     assert found.told_by["registry"] > 0.95 * found.stored
+    named = Counter[tuple[str, str]]()
+    for hole in holes:
+        named[hole["host"], hole["series"][-1]] += hole["missing"]
     for series, lines in found.missing.items():
-        assert lines <= holes[series] <= MOST_LOST, f"{series}: {lines} lines missing, the ledger names {holes}"
+        assert lines <= named[series] <= MOST_LOST, f"{series}: {lines} lines missing, the ledger names {holes}"
 
 
 def everything_happens(cluster: Cluster, start: float) -> None:
@@ -114,27 +117,25 @@ def settled(cluster: Cluster, tasks: dict[str, Written]) -> Balance:
     return latest
 
 
-def holes_of(cluster: Cluster, expected: int) -> Counter[tuple[str, str]]:
-    """How many numbers the ledger misses, by host and series, once it has heard of all or some time has passed."""
+def holes_of(cluster: Cluster, expected: int) -> list[Definition]:
+    """The holes that the ledger names, once it has heard of all or some time has passed."""
     deadline = time.monotonic() + LEDGER_SECONDS
     while True:
-        holes = Counter[tuple[str, str]]()
-        for series in cluster.ledger()["series"]:
-            if (letter := series["series"][-1]) in "wnf":
-                holes[series["host"], letter] += series["missing"]
-        if holes.total() <= expected or time.monotonic() > deadline:
-            return holes
+        series = [one for one in cluster.ledger()["series"] if one["series"][-1] in "wnf"]
+        if sum(one["missing"] for one in series) <= expected or time.monotonic() > deadline:
+            return [hole for one in series for hole in one["holes"]]
         time.sleep(0.5)
 
 
-def say(found: Balance, holes: Counter[tuple[str, str]], start: float, run: float, settle: float) -> None:
+def say(found: Balance, holes: list[Definition], start: float, run: float, settle: float) -> None:
     """The figures, for who runs it with -s."""
     print(
         f"\nwritten {found.written}, stored {found.stored}, missing {found.missing.total()} {dict(found.missing)}, "
         f"doubles {found.doubles}, wrong {len(found.wrong)}; told by {dict(found.told_by)}; "
-        f"the ledger misses {holes.total()} {dict(+holes)}; "
         f"start {start:.0f} s, run {run:.0f} s, settle {settle:.0f} s"
     )
+    for hole in holes:
+        print(f"hole: {hole['host']} {hole['series']} {hole['first']}-{hole['last']}: {hole['reason']}")
 
 
 def test_the_count_sees_what_is_wrong() -> None:

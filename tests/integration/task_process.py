@@ -35,7 +35,8 @@ def main() -> None:
 def work(run: Path, name: str, manifest: TextIO, chance: random.Random, seen: Path) -> None:
     for stream in ("stdout", "stderr"):
         write(run / stream, [f"{name} {stream} begins"], manifest)
-    time.sleep(1.5)
+    for stream in ("stdout", "stderr"):  # a file that is rotated before it was ever seen is not known to be this one
+        wait_for(seen / f"{name} {stream} begins")
     for part in range(6):
         for stream in ("stdout", "stderr"):
             log = run / stream

@@ -235,8 +235,8 @@ _SEND: Final = r"""    action(
       queue.timeoutEnqueue="@wait@"  # ms; 0: full means drop at once, the default holds the reader for 2 s
       queue.highWatermark="2000"                # above it records go to disk; what is in memory dies with kill -9
       queue.lowWatermark="500"
-      queue.dequeueSlowdown="20000"             # microseconds after each batch: a disk file's worker ends as soon as it
-                                                # has nothing to send, and what comes then falls asleep. A pause fills it
+      queue.dequeueSlowdown="20000"             # microseconds after each batch: a disk file's worker ends when it has
+                                                # nothing to send, and what comes then falls asleep. A pause fills it
       queue.dequeueBatchSize="256"              # two of them are lost when rsyslogd stops while no shipper answers
       queue.workerThreads="2"                   # the second one takes over while the first closes its connection
       queue.workerThreadMinimumMessages="1"

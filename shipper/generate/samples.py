@@ -29,7 +29,7 @@ def _date(settings: Settings) -> Definition:
     return {
         "id": f"{settings.group}/samples/date",
         "cmd": 'while sleep 10; do logger -t date "it is $(date -u +%T)"; done',
-        **_small(settings, 1),
+        **_small(settings),
         **docker(settings, settings.busybox_image, volumes=[_log(settings)]),
         **_labels(settings, "date"),
     }
@@ -55,7 +55,7 @@ def _service(settings: Settings, service: str) -> Definition:
     app = {
         "id": f"{settings.group}/samples/{service}",
         "cmd": _service_command(settings, service),
-        **_small(settings, 2 if service == "orders" else 1),
+        **_small(settings),
     }
     if settings.package == "image":
         app |= docker(settings, settings.image, volumes=[_log(settings)], parameters=SILENT)
@@ -78,8 +78,8 @@ def _date_job(settings: Settings) -> Definition:
     return {**made, **in_docker(settings.busybox_image, volumes=[_log(settings)])}
 
 
-def _small(settings: Settings, instances: int) -> Definition:
-    return {**resources(0.1, 64), "instances": instances, **on_host(settings, [])}
+def _small(settings: Settings) -> Definition:
+    return {**resources(0.1, 64), "instances": 1, **on_host(settings, [])}
 
 
 def _labels(settings: Settings, service: str, ports: list[Port] | None = None) -> Definition:

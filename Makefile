@@ -10,6 +10,8 @@ PIP := PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip i
 UV_COMPILE := .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-emit-find-links --cache-dir .cache/uv/cache \
               --custom-compile-command "make lock  (uv pip compile --universal --generate-hashes)" pyproject.toml
+# What measures a rate or a time runs alone, after the rest; 5: no test of that kind among those asked for.
+pytest = $(BIN)/python -m pytest $(1) $(T) || test $$? -eq 5
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
 .PHONY: help run test check bench chaos cluster archive dev servers lock clean
@@ -22,7 +24,8 @@ run: .venv/runtime.stamp ## run the product on this machine
 	$(BIN)/shipper demo
 
 test: servers check ## install what tests need and run all of them; a subset: make test T=tests/contract
-	$(BIN)/python -m pytest $(T)
+	$(call pytest,-n 4 --dist loadgroup -m "not alone")
+	$(call pytest,-m alone)
 
 check: .venv/dev.stamp ## format, lint, types and import rules; seconds
 	$(BIN)/ruff format --check

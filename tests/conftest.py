@@ -23,6 +23,18 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side run files, never tests of one file; what shares an Elasticsearch or Docker stays in one process."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    needed = {*getattr(item, "fixturenames", ()), *map(str, parameters.values())}
+    return next((name for name in ("elasticsearch_8", "elasticsearch_9", "docker") if name in needed), item.path.name)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line per reason for which tests were skipped."""
     reports = terminalreporter.stats.get("skipped", [])

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import orjson
+import pytest
 
 from shipper.record import times
 from tests.bench import relp_sender
@@ -18,6 +19,7 @@ from tests.shipper_process import ShipperProcess
 RECORDS = 200_000
 
 
+@pytest.mark.alone
 def test_two_writers_at_full_speed_never_share_a_number(rsyslogd: str, run_dir: Path) -> None:
     port = free_port()
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(run_dir / "data")}, port=port)

@@ -20,7 +20,7 @@ from shipper.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "SHIPPER_"
 #: Variables with our prefix that are not settings: read by the command line itself.
-NOT_SETTINGS = frozenset({"SHIPPER_CONFIG", "SHIPPER_URL", "SHIPPER_SERIES"})
+NOT_SETTINGS = frozenset({"SHIPPER_CONFIG", "SHIPPER_URL", "SHIPPER_TOKEN", "SHIPPER_SERIES"})
 
 
 class Settings(BaseModel):
@@ -46,12 +46,40 @@ class PipelineSettings(Settings):
     drain_seconds: float = Field(default=20, gt=0, description="how long a stop may take to finish what was accepted")
 
 
+class AccessSettings(Settings):
+    """Who may ask, and how much."""
+
+    open: bool = Field(default=False, description="anybody who reaches the address may read everything, without tokens")
+    tokens_file: str | None = Field(default=None, description="file of `shipper tokens`: only hashes of tokens")
+    tokens_directory: str | None = Field(default=None, description="folder of mounted secrets: one token per file")
+    user_header: str | None = Field(default=None, description="header in which a trusted proxy names the user")
+    trusted_proxies: list[str] = Field(default=[], description="addresses (CIDR) whose user_header is believed")
+    hosts: list[str] = Field(
+        default=[], description="names in Host that are answered; default: all addresses, localhost"
+    )
+    requests_per_minute: int = Field(default=600, ge=1, description="questions of one caller in a minute")
+    store_seconds_per_minute: float = Field(default=120, gt=0, description="seconds the store may work for one caller")
+    tails: int = Field(default=20, ge=0, description="live tails of one caller at a time")
+    audit_file: str | None = Field(default=None, description="file for who asked what; default: our own log")
+
+
+class FeedSettings(Settings):
+    """Where a live tail hears of new records: from this process, from other shippers, else from the store."""
+
+    peers: list[str] = Field(default=[], description="URLs of the shippers whose records are shown, as they come")
+    app: str | None = Field(default=None, description="Marathon app of the shippers, whose tasks are the peers")
+    token_file: str | None = Field(default=None, description="file with the token (scope admin) that peers ask for")
+
+
 class ApiSettings(Settings):
-    """Where the HTTP service listens."""
+    """Where the HTTP service listens, who may ask and what it links to."""
 
     enabled: bool = Field(default=True, description="serve the API and the page in this process")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    access: AccessSettings = AccessSettings()
+    feed: FeedSettings = FeedSettings()
+    kibana_url: str | None = Field(default=None, description="where Kibana is, for links to the same question there")
 
 
 def component_names(room: str) -> list[str]:

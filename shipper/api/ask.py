@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from starlette.requests import HTTPConnection
+
 from shipper.api.status import Status
 from shipper.errors import StoreBusy
 from shipper.stores import Reader
@@ -25,6 +27,11 @@ class Asking:
     #: Nanoseconds since 1970: what relative times are relative to.
     clock: Callable[[], int] = time.time_ns
     seconds: float = ANSWER_SECONDS
+
+    def of(self, request: HTTPConnection) -> "Asking":
+        """Return what the caller of a request may ask: itself, or with a reader that knows the caller's scope."""
+        found: Asking = request.scope.get("shipper.asking", self)
+        return found
 
     async def within(self, answer: Awaitable[T]) -> T:
         """Wait for an answer of the store; StoreBusy when it takes too long."""

@@ -48,7 +48,7 @@ def pages(asking: Asking) -> list[Route]:
 def _page(asking: Asking, made: Answer) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         try:
-            return await made(asking, request)
+            return await made(asking.of(request), request)
         except ShipperError as error:
             return answer(request, error)
 

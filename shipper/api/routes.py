@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from shipper import telemetry
@@ -35,35 +35,42 @@ def _answers(model: type) -> dict[int | str, dict[str, Any]]:
 def questions(asking: Asking) -> APIRouter:
     """Return the routes under /api/v1."""
     routes = APIRouter(prefix="/api/v1", tags=["questions"], default_response_class=Response)
-    reader, within = asking.reader, asking.within
 
     @routes.get("/records", responses=_answers(answers.RecordsAnswer), response_model=None)
-    async def records(asked: Annotated[Question, Query()]) -> Response:
+    async def records(request: Request, asked: Annotated[Question, Query()]) -> Response:
         """Search records: all given parameters must match; newest first unless asked otherwise."""
-        query = asked.query(asking.clock())
-        return _json(answers.records_answer(await within(reader.search(query)), query))
+        mine = asking.of(request)
+        query = asked.query(mine.clock())
+        return _json(answers.records_answer(await mine.within(mine.reader.search(query)), query))
 
     @routes.get("/requests/{id:path}", responses={**_answers(answers.StoryAnswer), **_NOT_FOUND}, response_model=None)
-    async def request(id: Annotated[str, Path(description="the request id", max_length=256)]) -> Response:
+    async def story(
+        request: Request, id: Annotated[str, Path(description="the request id", max_length=256)]
+    ) -> Response:
         """Tell the story of one request: its records across all apps, oldest first, and whether any are missing."""
-        story = await within(tell(reader, request_id(id), asking.clock()))
-        if story is None:
+        mine = asking.of(request)
+        told = await mine.within(tell(mine.reader, request_id(id), mine.clock()))
+        if told is None:
             raise HTTPException(404, f"no record carries the request id {id}")
-        return _json(answers.story_answer(story))
+        return _json(answers.story_answer(told))
 
     @routes.get("/ledger", responses=_answers(LedgerAnswer), response_model=None)
     async def ledger(
+        request: Request,
         host: Annotated[str | None, Query(description="of one host only", max_length=256)] = None,
     ) -> Response:
         """Account for every number of every series: settled, with what fate, or missing, and why; and every host."""
-        return _json(ledger_answer(await within(books(reader, asking.clock(), host or None))))
+        mine = asking.of(request)
+        return _json(ledger_answer(await mine.within(books(mine.reader, mine.clock(), host or None))))
 
     @routes.get("/dead-letters", responses=_answers(answers.DeadLettersAnswer), response_model=None)
     async def dead_letters(
+        request: Request,
         limit: Annotated[int, Query(ge=1, le=1000, description="how many at most")] = 100,
     ) -> Response:
         """List the newest dead letters: records that no store would take as they are, with the reason."""
-        return _json(answers.dead_letters_answer(await within(reader.dead_letters(limit))))
+        mine = asking.of(request)
+        return _json(answers.dead_letters_answer(await mine.within(mine.reader.dead_letters(limit))))
 
     return routes
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from shipper.record import DeadLetter, Outcome, Record, Repair
 from shipper.search.ledger import Entry, Range, Report
-from shipper.search.query import Page, Query
+from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Query, Top
 from shipper.search.retention import Removal, StoredDay
 
 
@@ -25,6 +25,18 @@ class Reader(Protocol):
 
     async def search(self, query: Query) -> Page:
         """Return the records that match, in order, at most `query.limit` of them."""
+
+    async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
+        """Count what matches over time; `by` is a keyword field or None. The query's place, limit and order are void.
+
+        Its time range is that of the buckets, cut to the query's own.
+        """
+
+    async def top(self, query: Query, field: str, limit: int) -> Top:
+        """Return the most frequent values of a keyword or long field; the query's place, limit and order are void."""
+
+    async def around(self, around: Around) -> Neighbours:
+        """Return the neighbours of a record."""
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest dead letters: id, host, series, sequence, reason, detail, received_at, original."""

@@ -8,7 +8,9 @@ of them does; text longer than 1,024 characters is in no keyword index and match
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shipper.search.query import Expression, Phrase
+from typing import TypeAlias
+
+from shipper.search.query import Phrase
 
 __all__ = ["And", "Between", "Equals", "Everything", "Expression", "Like", "Not", "Or", "Present", "Words", "both"]
 
@@ -70,21 +72,25 @@ class Present:
 class Not:
     """The part does not match; so also a record without the field."""
 
-    part: Expression
+    part: "Expression"
 
 
 @dataclass(frozen=True, slots=True)
 class And:
     """All parts match."""
 
-    parts: tuple[Expression, ...]
+    parts: tuple["Expression", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
     """At least one part matches; none does when there are no parts."""
 
-    parts: tuple[Expression, ...]
+    parts: tuple["Expression", ...]
+
+
+#: One node of the tree.
+Expression: TypeAlias = Everything | Words | Like | Equals | Between | Present | Not | And | Or
 
 
 def both(parts: Iterable[Expression | None]) -> Expression | None:

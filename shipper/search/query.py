@@ -5,17 +5,13 @@ the same page and a cursor is a place in that order.
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shipper.search.expression import And, Between, Equals, Everything, Like, Not, Or, Present, Words
+    from shipper.search.expression import Expression
 
 #: Words that must stand next to each other; a single word is a phrase of one.
 Phrase = tuple[str, ...]
-
-
-#: One node of `search.expression`.
-Expression: TypeAlias = "Everything | Words | Like | Equals | Between | Present | Not | And | Or"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ class Query:
     #: Phrases of words (see `search.words`), all of which must occur in `message`.
     phrases: tuple[Phrase, ...] = ()
     #: What else must match; a caller's scope is part of it.
-    where: Expression | None = None
+    where: "Expression | None" = None
     after: Place | None = None
     limit: int = 100
     newest_first: bool = True
@@ -100,7 +96,7 @@ class Around:
     sequence: int
     #: Its `event.created`, nanoseconds since 1970.
     created: int
-    where: Expression
+    where: "Expression"
     before: int = 20
     after: int = 20
     #: Only of the same series: exact by sequence alone.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from shipper.api.links import record_url, request_url, siblings_url
+from shipper.api.links import context_url, kibana_url, record_url, request_url, same_url, siblings_url, task_url
 from shipper.cluster import enter
 from shipper.errors import ClusterRefused
 
@@ -20,9 +20,9 @@ _SHOWABLE: Final = re.compile(r"[!#-&(-\[\]-_a-~][ !#-&(-\[\]-_a-~]{0,1023}")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing to do: a command for a terminal, or a link below this server's address."""
+    """One thing to do: a command for a terminal, or a link: below this server's address, or Kibana's."""
 
-    #: shell, sandbox, where, siblings, request, record.
+    #: shell, sandbox, where; task, siblings, same, request, context, kibana, record.
     name: str
     command: str = ""
     url: str = ""
@@ -32,12 +32,16 @@ class Action:
         return {"name": self.name, "command": self.command} if self.command else {"name": self.name, "url": self.url}
 
 
-def actions_of(record: dict[str, Any]) -> list[Action]:
+def actions_of(record: dict[str, Any], kibana: str | None = None) -> list[Action]:
     """Return what the fields of a record allow: commands only for one that a task wrote, then links."""
     request = record.get("http.request.id")
     links = (
+        Action("task", url=task_url(record)),
         Action("siblings", url=siblings_url(record)),
+        Action("same", url=same_url(record)),
         Action("request", url=request_url(request) if isinstance(request, str) else ""),
+        Action("context", url=context_url(record)),
+        Action("kibana", url=kibana_url(record, kibana)),
         Action("record", url=record_url(record)),
     )
     return [*commands_of(record), *(link for link in links if link.url)]

@@ -109,7 +109,7 @@ def _plain(value: object) -> str:
 def records_answer(page: Page, query: Query) -> Document:
     """Return a `RecordsAnswer`."""
     return {
-        "records": [_with_actions(identify(record)) for record in page.records],
+        "records": [with_actions(identify(record)) for record in page.records],
         "next_cursor": None if page.next is None else cursors.encode(page.next),
         "incomplete": list(page.incomplete),
         "searched": {
@@ -123,9 +123,9 @@ def story_answer(story: Story) -> Document:
     """Return a `StoryAnswer`."""
     return {
         "request_id": story.request_id,
-        "records": [_with_actions(record) for record in story.records],
+        "records": [with_actions(record) for record in story.records],
         "services": story.services,
-        "first_error": _with_actions(story.first_error) if story.first_error else None,
+        "first_error": with_actions(story.first_error) if story.first_error else None,
         "holes": [hole_answer(hole) for hole in story.holes],
         "cut": story.cut,
         "complete": not story.incomplete,
@@ -133,9 +133,9 @@ def story_answer(story: Story) -> Document:
     }
 
 
-def _with_actions(record: Document) -> Document:
+def with_actions(record: Document, kibana: str | None = None) -> Document:
     """Return a record with what can be done about it; a field of that name never stands for it."""
-    return {**record, "actions": [action.as_json() for action in actions_of(record)]}
+    return {**record, "actions": [action.as_json() for action in actions_of(record, kibana)]}
 
 
 def dead_letters_answer(letters: list[Document]) -> Document:

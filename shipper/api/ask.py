@@ -27,6 +27,8 @@ class Asking:
     #: Nanoseconds since 1970: what relative times are relative to.
     clock: Callable[[], int] = time.time_ns
     seconds: float = ANSWER_SECONDS
+    #: Where Kibana is, for links to the same question there.
+    kibana: str | None = None
 
     def of(self, request: HTTPConnection) -> "Asking":
         """Return what the caller of a request may ask: itself, or with a reader that knows the caller's scope."""

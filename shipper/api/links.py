@@ -1,4 +1,4 @@
-"""Where a record leads on the page: itself, the story of its request, and what its app wrote beside it.
+"""Where a record leads: its own page, the story of its request, what its task and its app wrote, messages like it.
 
 Values are strangers' text: one that cannot be asked for gives no link, and every other is encoded.
 """
@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from shipper.api.kibana import discover_url
 from shipper.api.question import is_request_id
 from shipper.api.shown import identify, moment
 from shipper.record.times import from_ns
+from shipper.search import kql, patterns
+from shipper.search.expression import And, Equals, Expression
 
 #: Time before and after a record in which its app's other records are shown, when no request joins them.
 _AROUND_NS: Final = 300 * 1_000_000_000
+_MINUTE_NS: Final = 60 * 1_000_000_000
 _LONGEST_NAME: Final = 256
 _ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}-[0-9]{1,18}")
 
@@ -27,6 +31,43 @@ def record_url(record: dict[str, Any]) -> str:
 def request_url(request_id: str) -> str:
     """Return where the story of a request is; "" when that is no request id."""
     return f"/requests/{quote(request_id, safe='')}" if is_request_id(request_id) else ""
+
+
+def context_url(record: dict[str, Any]) -> str:
+    """Return where the lines before and after a record are: on its own page."""
+    url = record_url(record)
+    return f"{url}#context" if url else ""
+
+
+def task_url(record: Mapping[str, Any]) -> str:
+    """Return the search for all that its task wrote; "" when no task did."""
+    task = _name(record, "orchestrator.resource.id")
+    return _asked(Equals("orchestrator.resource.id", task)) if task else ""
+
+
+def same_url(record: dict[str, Any]) -> str:
+    """Return what leads to the search for messages like its own, of any app on any host."""
+    url = record_url(record)
+    return url.replace("?", "/same?", 1)
+
+
+def same_question(record: Mapping[str, Any]) -> str:
+    """Return the search for messages like a record's own; "" when all of its words vary."""
+    where = patterns.expression(patterns.template(str(record.get("message", ""))))
+    return "" if where is None else _asked(where)
+
+
+def kibana_url(record: Mapping[str, Any], base: str | None) -> str:
+    """Return the record in Kibana's Discover, with a minute around it; "" when there is no Kibana."""
+    series, sequence, at = record.get("shipper.series"), record.get("event.sequence"), moment(record)
+    if not base or not isinstance(series, str) or not isinstance(sequence, int) or at <= _MINUTE_NS:
+        return ""
+    where = And((Equals("shipper.series", series), Equals("event.sequence", sequence)))
+    return discover_url(base, kql.write(where), at - _MINUTE_NS, at + _MINUTE_NS)
+
+
+def _asked(where: Expression) -> str:
+    return f"/?{urlencode({'query': kql.write(where)})}"
 
 
 def siblings_url(record: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from shipper.record import DUPLICATE, STORED, DeadLetter, Outcome, Record, Repair
 from shipper.search.ledger import Entry, Range, Report, merge
-from shipper.search.query import Page, Query
+from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Query, Top
 
 Script = Callable[[Sequence[Record]], list[Outcome] | None]
 
@@ -57,6 +57,15 @@ class FakeStore:
         self.repairs += repairs
 
     async def search(self, query: Query) -> Page:
+        raise NotImplementedError
+
+    async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
+        raise NotImplementedError
+
+    async def top(self, query: Query, field: str, limit: int) -> Top:
+        raise NotImplementedError
+
+    async def around(self, around: Around) -> Neighbours:
         raise NotImplementedError
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:

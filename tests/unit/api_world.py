@@ -1,13 +1,14 @@
 """A small world for tests of the API, page and command line: a naive store in memory, and records of a shop."""
 
 import random
+from dataclasses import replace
 from typing import Any, Self
 
 from shipper.errors import StoreBusy
 from shipper.record.times import from_ns, to_ns
 from shipper.search.ledger import Entry, Range, Report, merge
-from shipper.search.query import Page, Place, Query
-from shipper.search.words import words
+from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Place, Query, Top
+from tests import naive
 
 SECOND = 1_000_000_000
 #: What the clock of these tests says.
@@ -42,13 +43,27 @@ class MemoryReader:
     async def search(self, query: Query) -> Page:
         self._fail()
         self.asked.append(query)
-        found = [(place_of(record), record) for record in self.records if _matches(record, query)]
+        found = [(place_of(record), record) for record in self.records if naive.asked(record, query)]
         found.sort(key=lambda pair: _key(pair[0]), reverse=query.newest_first)
         if query.after is not None:
             after = _key(query.after)
             found = [p for p in found if (_key(p[0]) < after if query.newest_first else _key(p[0]) > after)]
         page = found[: query.limit]
         return Page([record for _, record in page], page[-1][0] if len(found) > len(page) else None, self.incomplete)
+
+    async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
+        self._fail()
+        self.asked.append(query)
+        return replace(naive.counts(self.records, query, buckets, by), incomplete=self.incomplete)
+
+    async def top(self, query: Query, field: str, limit: int) -> Top:
+        self._fail()
+        self.asked.append(query)
+        return replace(naive.top(self.records, query, field, limit), incomplete=self.incomplete)
+
+    async def around(self, around: Around) -> Neighbours:
+        self._fail()
+        return replace(naive.around(self.records, around), incomplete=self.incomplete)
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         self._fail()
@@ -85,24 +100,6 @@ def busy() -> MemoryReader:
 
 def _key(place: Place) -> tuple[int, str, int]:
     return place.timestamp, place.series, place.sequence
-
-
-def _matches(record: dict[str, Any], query: Query) -> bool:
-    at = to_ns(record["@timestamp"])
-    said = words(record.get("message", ""))
-    return (
-        (query.start is None or at >= query.start)
-        and (query.end is None or at < query.end)
-        and query.app in (None, record.get("service.name"))
-        and query.host in (None, record.get("host.name"))
-        and (not query.levels or record.get("log.level") in query.levels)
-        and query.request_id in (None, record.get("http.request.id"))
-        and all(_contains(said, phrase) for phrase in query.phrases)
-    )
-
-
-def _contains(said: list[str], phrase: tuple[str, ...]) -> bool:
-    return any(tuple(said[i : i + len(phrase)]) == phrase for i in range(len(said)))
 
 
 def record(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,15 +20,21 @@ from shipper.record.times import to_ns
 from shipper.search.words import words
 from shipper.stores._agreement import bug, outcome_of_twin
 from shipper.stores._sqlite_files import open_to_write
+from shipper.stores._sqlite_rollup import add, tally, widen
 
 _ROWS_PER_STATEMENT: Final = 500
 _INSERT_RECORDS: Final = "INSERT INTO records VALUES"
 #: With no row id, so that the row that is there keeps its own; of the columns a repair may change only these.
-_REPAIRED: Final = "ON CONFLICT (series, sequence) DO UPDATE SET app = excluded.app, document = excluded.document"
+_REPAIRED: Final = (
+    "ON CONFLICT (series, sequence) DO UPDATE SET"
+    " app = excluded.app, resource = excluded.resource, document = excluded.document"
+)
 _INSERT_WORDS: Final = "INSERT INTO words (rowid, text) VALUES"
 #: Types that a column takes.
-_SIMPLE: Final = frozenset({str, int, float, bool, type(None)})
+_SIMPLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
+#: Where the columns that are counted stand in a row of `records` without its rowid, see `_sqlite_rollup.Counted`.
+_COUNTED: Final = itemgetter(2, 3, 4, 5, 9)
 #: Columns of `records` after rowid, and the words of the message.
 _Row = tuple[tuple[Any, ...], str]
 
@@ -89,12 +96,15 @@ class Day:
     def repair(self, repairs: Sequence[Repair]) -> None:
         """Add fields to those records that are there; the words of their messages stay as they are."""
         stored = self._stored((repair.series, repair.sequence) for repair in repairs)
+        before = tally(_COUNTED(_columns(id, fields, b"")) for id, fields in stored.items())
         for repair in repairs:
             if (repair.series, repair.sequence) in stored:
                 stored[repair.series, repair.sequence].update(repair.fields)
-        rows = [(None, *id, *_columns(fields), orjson.dumps(fields)) for id, fields in stored.items()]
+        rows = [_columns(id, fields, orjson.dumps(fields)) for id, fields in stored.items()]
         with transaction(self._connection):
-            insert(self._connection, _INSERT_RECORDS, rows, _REPAIRED)
+            insert(self._connection, _INSERT_RECORDS, [(None, *row) for row in rows], _REPAIRED)
+            add(self._connection, before, sign=-1)
+            add(self._connection, tally(map(_COUNTED, rows)))
 
     def _stored(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Any]:
         """Fields of those records whose ids are taken."""
@@ -116,6 +126,8 @@ class Day:
         with transaction(self._connection):
             insert(self._connection, _INSERT_RECORDS, [(first + n, *row[0]) for n, row in enumerate(rows)])
             insert(self._connection, _INSERT_WORDS, [(first + n, row[1]) for n, row in enumerate(rows)])
+            add(self._connection, tally(_COUNTED(row[0]) for row in rows))
+            widen(self._connection, first, [row[0][2] for row in rows])
         self._next_row = first + len(rows)
 
 
@@ -124,29 +136,33 @@ def _row(record: Record, ingested: str) -> _Row:
     if not record.document:
         record.seal()
     fields = orjson.loads(record.document)
-    columns = (
-        record.series,
-        record.sequence,
-        *_columns(fields),
-        b'%b,"event.ingested":"%b"}' % (record.document[:-1], ingested.encode()),
-    )
-    return columns, " ".join(words(fields.get("message", "")))
+    document = b'%b,"event.ingested":"%b"}' % (record.document[:-1], ingested.encode())
+    return _columns((record.series, record.sequence), fields, document), " ".join(words(fields.get("message", "")))
 
 
-def _columns(fields: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the columns between the id and the document."""
+def _columns(id: tuple[str, int], fields: Mapping[str, Any], document: bytes) -> tuple[Any, ...]:
+    """Return the columns after rowid."""
     return (
+        *id,
         to_ns(fields["@timestamp"]),
         fields.get("log.level"),
         fields.get("service.name"),
         fields.get("host.name"),
         fields.get("http.request.id"),
+        document,
+        _text(fields.get("trace.id")),
+        _text(fields.get("orchestrator.resource.name")),
     )
+
+
+def _text(value: Any) -> str | None:
+    """Only a text: a record with anything else there is kept all the same."""
+    return value if isinstance(value, str) else None
 
 
 def _check(row: _Row) -> None:
     """TypeError or OverflowError for what SQLite would refuse to take as a value."""
-    for value in row[0][:-1]:
+    for value in row[0]:
         if type(value) not in _SIMPLE:
             raise TypeError(f"{type(value).__name__} where a single value belongs")
         if type(value) is int and not -(2**63) <= value < 2**63:

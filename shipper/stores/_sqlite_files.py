@@ -1,6 +1,6 @@
-"""The files of the SQLite store: their names, their tables, who may write, and what an error of SQLite means.
+"""The files of the SQLite store: their names, who may write, and what an error of SQLite means.
 
-data/<cluster>/records-2026.11.22.db   records of one UTC day of host time, with an index of their words
+data/<cluster>/records-2026.11.22.db   records of one UTC day of host time, an index of their words, counts by minute
 data/<cluster>/ledger.db               ledger entries, dead letters and the hosts' reports
 data/<cluster>/retention.json          days that apps asked for, by id, as the writer last heard
 data/<cluster>/owner.lock              held by the one process that writes and deletes
@@ -16,51 +16,15 @@ from typing import Final
 from urllib.parse import quote
 
 from shipper.errors import StoreBusy, StoreUnusable
+from shipper.stores._sqlite_tables import prepare
 
 LEDGER: Final = "ledger.db"
 WISHES: Final = "retention.json"
 _LOCK: Final = "owner.lock"
 _DAY: Final = re.compile(r"\d{4}\.\d\d\.\d\d", re.ASCII)
 _CLUSTER: Final = re.compile(r"[a-z0-9][a-z0-9._]{0,62}", re.ASCII)
-#: Our layout of the tables; a file with another number was written by another version.
-_VERSION: Final = 1
 #: Milliseconds to wait for another process's lock; in WAL mode only a checkpoint or a backup tool holds one.
 _BUSY_MS: Final = 1000
-
-# `words` gets words already cut and lower-cased by search.words: every ASCII character but the space is part of a
-# token, and the `ascii` tokenizer leaves all others alone. No copy of the text, no deletes: a day goes as a file.
-_PUNCTUATION: Final = "!#$%&()*+,-./:;<=>?@[\\]^_`{|}~" + "''" + '""'
-_RECORDS: Final = f"""
-CREATE TABLE records (
-    rowid INTEGER PRIMARY KEY, series TEXT NOT NULL, sequence INTEGER NOT NULL, timestamp INTEGER NOT NULL,
-    level TEXT, app TEXT, host TEXT, request_id TEXT, document BLOB NOT NULL, UNIQUE (series, sequence)
-);
-CREATE INDEX by_time ON records (timestamp);
-CREATE INDEX by_app ON records (app, timestamp);
-CREATE INDEX by_request ON records (request_id) WHERE request_id IS NOT NULL;
-CREATE VIRTUAL TABLE words USING fts5 (
-    text, content='', columnsize=0, tokenize="ascii tokenchars '{_PUNCTUATION}'"
-);
-"""
-_LEDGER_TABLES: Final = """
-CREATE TABLE entries (
-    id TEXT PRIMARY KEY, host TEXT NOT NULL, series TEXT NOT NULL, fate TEXT NOT NULL, first INTEGER NOT NULL,
-    last INTEGER NOT NULL, count INTEGER NOT NULL, started_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX entries_of ON entries (host, series);
-CREATE TABLE dead_letters (
-    id TEXT PRIMARY KEY, day TEXT NOT NULL, series TEXT NOT NULL, sequence INTEGER NOT NULL, host TEXT NOT NULL,
-    reason TEXT NOT NULL, detail TEXT NOT NULL, payload BLOB NOT NULL, received_at INTEGER NOT NULL
-);
-CREATE INDEX letters_by_time ON dead_letters (received_at);
-"""
-#: Made at every opening: a ledger of before there were reports has no such table.
-_REPORTS: Final = """
-CREATE TABLE IF NOT EXISTS reports (
-    id TEXT PRIMARY KEY, host TEXT NOT NULL, start TEXT NOT NULL, name TEXT NOT NULL, updated_at INTEGER NOT NULL,
-    figures BLOB NOT NULL
-) WITHOUT ROWID;
-"""
 
 _NOT_NOW: Final = frozenset({
     sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
@@ -106,31 +70,24 @@ def remove_day(path: Path) -> None:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def open_to_write(path: Path, ledger: bool = False) -> sqlite3.Connection:
-    """Open a file to write, with its tables; sqlite3.Error when it cannot be. What is committed survives a crash."""
+def open_to_write(path: Path, ledger: bool = False, upgrade: bool = True) -> sqlite3.Connection:
+    """Open a file to write, with its tables; sqlite3.Error when it cannot be. What is committed survives a crash.
+
+    A day's file of an older version is upgraded first, which rewrites it, or left as it is.
+    """
     is_new = not path.exists()
     connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
     try:
-        _prepare(connection, _LEDGER_TABLES if ledger else _RECORDS)
-        if ledger:
-            connection.executescript(_REPORTS)
+        connection.executescript(
+            "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8000;"
+        )
+        prepare(connection, ledger, upgrade)
     except BaseException:
         connection.close()
         raise
     if is_new:
         _sync_directory(path.parent)
     return connection
-
-
-def _prepare(connection: sqlite3.Connection, tables: str) -> None:
-    connection.executescript(
-        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8000;"
-    )
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {_VERSION}; COMMIT;")
-    elif version != _VERSION:
-        raise sqlite3.DatabaseError(f"its tables are of version {version}, not {_VERSION}")
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

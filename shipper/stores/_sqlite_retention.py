@@ -17,11 +17,14 @@ from shipper.errors import StoreBusy, StoreUnusable
 from shipper.search.retention import Removal, StoredDay
 from shipper.stores import _sqlite_files as files
 from shipper.stores._sqlite_day import last_row, transaction
+from shipper.stores._sqlite_rollup import add, tally
+from shipper.stores._sqlite_tables import COUNTED, FIRST_VERSION, version_of
 
 #: Rows that are looked at in one transaction: a writer waits no longer than for these.
 _SLICE: Final = 10_000
 #: Field that holds the id of the app.
 _APP: Final = "orchestrator.resource.name"
+_COUNTED: Final = ", ".join(("timestamp", *COUNTED))
 _CHOSEN: Final = "rowid > ? AND rowid <= ? AND chosen(document)"
 
 _Answer = TypeVar("_Answer")
@@ -108,12 +111,17 @@ def forget(ledger: sqlite3.Connection, before: int) -> None:
 
 def steps(path: Path, removal: Removal) -> Generator[int, None, None]:
     """Delete records out of a day's file, a few rows at each step; give how many went. May raise sqlite3.Error."""
-    with closing(files.open_to_write(path)) as connection:
+    # An old file that is only deleted from is not worth an upgrade, which rewrites all of it.
+    with closing(files.open_to_write(path, upgrade=False)) as connection:
         _choose(connection, removal)
+        is_counted = version_of(connection) > FIRST_VERSION
         for bounds in _slices(connection):
             with transaction(connection):
                 # The index of words still knows a row that was deleted: its number must not be given to another one.
                 connection.execute(f"PRAGMA application_id = {last_row(connection)}")
+                if is_counted:
+                    going = connection.execute(f"SELECT {_COUNTED} FROM records WHERE {_CHOSEN}", bounds)
+                    add(connection, tally(going), sign=-1)
                 count = connection.execute(f"DELETE FROM records WHERE {_CHOSEN}", bounds).rowcount
             yield count
 

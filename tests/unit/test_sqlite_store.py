@@ -96,7 +96,7 @@ async def test_another_version_is_left_alone(settings: Config) -> None:
     with sqlite3.connect(file_of(settings)) as connection:
         connection.execute("PRAGMA user_version = 7")
     connection.close()
-    with pytest.raises(StoreUnusable, match="version 7, not 1"):
+    with pytest.raises(StoreUnusable, match="version 7, not 2"):
         async with settings.build("c"):
             pass
 

@@ -8,7 +8,23 @@ from importlib import import_module
 from shipper import __version__
 from shipper.errors import ShipperError
 
-_PARTS = ("demo", "run", "ask", "generate", "host", "doctor", "haproxy", "deploy", "retention", "cluster")
+#: Files with commands, in the order of the help.
+PARTS = (
+    "demo",
+    "run",
+    "search",
+    "request",
+    "context",
+    "top",
+    "accounts",
+    "generate",
+    "host",
+    "doctor",
+    "haproxy",
+    "deploy",
+    "retention",
+    "cluster",
+)
 #: They run on every machine, in little memory: nothing of the other commands is imported for them.
 _ALONE = ("host", "doctor")
 
@@ -21,8 +37,8 @@ examples:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done or found, 1 nothing found, 2 an error that the text explains."""
+def parser_of(parts: Sequence[str]) -> argparse.ArgumentParser:
+    """Return what reads the commands of some files of this folder."""
     parser = argparse.ArgumentParser(
         prog="shipper",
         description="Centralised logging for a Mesos/Marathon cluster: every line searchable, and accounted for.",
@@ -31,9 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"shipper {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    given = sys.argv[1:] if arguments is None else arguments
-    for part in given[:1] if given and given[0] in _ALONE else _PARTS:
+    for part in parts:
         import_module(f"shipper.cli.{part}").add_commands(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done or found, 1 nothing found, 2 an error that the text explains."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = parser_of(given[:1] if given and given[0] in _ALONE else PARTS)
     options = parser.parse_args(given)
     try:
         return int(options.function(options))

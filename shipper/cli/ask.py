@@ -1,127 +1,119 @@
-"""The commands that ask: search, request, ledger, dead-letters. They speak HTTP to a running shipper, nothing else."""
+"""What every command that asks has in common: where answers come from, how they are shown, what errors look like."""
 
 import argparse
-import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
 
-from shipper.cli import ledger, terminal
-from shipper.errors import QueryError, ShipperError, StoreBusy
+from shipper.cli.http import Server
+from shipper.cli.output import Output, output_of
+from shipper.cli.terminal import cells, one_line
+from shipper.cli.waiting import Waiting
+from shipper.errors import ConfigError, QueryError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-MOST_PER_PAGE = 1000
-_MOST_BYTES = 512 * 2**20
-_TIMES = 'times: 15m, 2h, 7d (so long ago), 2026-11-22, "2026-11-22 14:00", "yesterday 14:00"; all in UTC'
-
-_SEARCH_EXAMPLES = f"""\
-{_TIMES}
-
-examples:
-  shipper search --since 15m                           what happened in the last 15 minutes
-  shipper search "timed out" --app shop-api            messages with these two words
-  shipper search '"timed out"' --min-level error       ... next to each other, in errors
-  shipper search --host web-3 --since "yesterday 14:00" --until "yesterday 15:00" --order oldest
-  shipper search --app shop-api --limit 0 --json       every record, one JSON object per line
-exit code: 0 found, 1 nothing found, 2 error
-"""
-_REQUEST_EXAMPLES = """\
-examples:
-  shipper request 6f1c2a9e
-  shipper request 6f1c2a9e --json | jq -r '.message'
-exit code: 0 found, 1 no record carries this id, 2 error
-"""
-_LEDGER_HELP = """\
-With --json: a line per series, then a line per host (those have "state").
-
-examples:
-  shipper ledger                                       every series and every host
-  shipper ledger --host web-3                          one host, and what happened on it
-  shipper ledger --json | jq -r 'select(.alarm) | .host'
-exit code: 0 found, 1 nothing in the ledger, 2 error
-"""
-
-
+TIMES = 'times: 15m, 2h, 7d (so long ago), 2026-11-22, "2026-11-22 14:00", "yesterday 14:00"; all in UTC'
 _AGO = re.compile(r"-\d")
+_LONGEST_TOKEN = 512
+#: Columns of a question that are shown around the place of an error.
+_SHOWN = 72
 
 
-class _NotFound(ShipperError):
-    """The server answered 404."""
+class Source(Protocol):
+    """Where answers come from: a server, or the files of a store."""
+
+    #: How people call it.
+    name: str
+
+    def get(self, path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a question; ShipperError in one line says why there is none."""
+
+    def close(self) -> None:
+        """Close what is open."""
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands to a parser; each sets `function`, which takes the options and returns the exit code."""
-    search = _add(commands, "search", _search, "find records by words, app, host, level and time", _SEARCH_EXAMPLES)
-    search._negative_number_matcher = _AGO  # "--since -15m" has a value, not an option
-    search.add_argument("text", nargs="?", metavar="TEXT", help='words of the message; "in quotes": next to each other')
-    search.add_argument("--app", help="name of the app, exactly")
-    search.add_argument("--host", help="name of the host, exactly")
-    search.add_argument("--level", action="append", default=[], help="this level; may be repeated")
-    search.add_argument("--min-level", metavar="LEVEL", help="this level and all that are more important")
-    search.add_argument("--request-id", metavar="ID", help="request id, exactly")
-    search.add_argument("--since", metavar="TIME", help="earliest time, included")
-    search.add_argument("--until", metavar="TIME", help="latest time, not included")
-    search.add_argument("--limit", type=_count, default=100, metavar="N", help="at most so many, 0: all (default 100)")
-    search.add_argument(
-        "--order", choices=("newest", "oldest"), default="newest", help="which comes first (default newest)"
-    )
-    request = _add(commands, "request", _request, "tell the whole story of one request across apps", _REQUEST_EXAMPLES)
-    request.add_argument("id", metavar="ID", help="the request id")
-    account = _add(
-        commands, "ledger", _ledger, "account for every record of every host: settled, or missing and why", _LEDGER_HELP
-    )
-    account.add_argument("--host", help="of one host only")
-    letters = _add(
-        commands, "dead-letters", _dead_letters, "list records that no store would take, with the reason", ""
-    )
-    letters.add_argument("action", nargs="?", choices=("list",), default="list", help="list them (the default)")
-    letters.add_argument("--limit", type=_count, default=100, metavar="N", help="at most so many (default 100)")
+class Answers:
+    """Asks a source, and says on a terminal how long that takes."""
+
+    def __init__(self, source: Source, waiting: Waiting) -> None:
+        self.source = source
+        self.waiting = waiting
+
+    def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Return the answer to a question; ShipperError in one line says why there is none."""
+        with self.waiting:
+            return self.source.get(path, parameters or {})
 
 
-def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    ask: Callable[[argparse.Namespace], int],
-    about: str,
-    epilog: str,
+Ask = Callable[[argparse.Namespace, Answers, Output], int]
+
+
+def add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, ask: Ask, about: str, epilog: str
 ) -> argparse.ArgumentParser:
-    formatter = argparse.RawDescriptionHelpFormatter
+    """Add a command that asks; it sets `function`, which takes the options and returns the exit code."""
     parser = commands.add_parser(
-        name, help=about, description=about.capitalize() + ".", epilog=epilog, formatter_class=formatter
+        name,
+        help=about,
+        description=f"{about[:1].upper()}{about[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    url = os.environ.get("SHIPPER_URL") or DEFAULT_URL
-    parser.add_argument("--json", action="store_true", help="one JSON object per line, exactly as stored")
-    parser.add_argument("--url", default=url, help=f"where shipper answers (default $SHIPPER_URL or {DEFAULT_URL})")
-    parser.add_argument("--timeout", type=float, default=35.0, metavar="SECONDS", help="how long to wait (default 35)")
-    parser.set_defaults(function=lambda options: _to_a_reader(ask, options))
+    add_source(parser)
+    parser.set_defaults(function=lambda options: run(ask, options))
     return parser
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or len(text) > 12:
-        raise argparse.ArgumentTypeError(f"not a count: {text!r}")
-    return int(text)
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where answers come from."""
+    where = parser.add_argument_group("where answers come from")
+    url = os.environ.get("SHIPPER_URL") or DEFAULT_URL
+    either = where.add_mutually_exclusive_group()
+    either.add_argument("--url", default=url, help=f"where shipper answers (default $SHIPPER_URL or {DEFAULT_URL})")
+    either.add_argument(
+        "--store", metavar="FOLDER", help="ask the files of an SQLite store (its store.path), no server"
+    )
+    where.add_argument("--cluster", metavar="NAME", help="which one, when that folder has more than one")
+    where.add_argument("--token-file", metavar="FILE", help="file with the token (default: $SHIPPER_TOKEN)")
+    where.add_argument("--timeout", type=seconds, default=35.0, metavar="SECONDS", help="how long to wait (default 35)")
 
 
-def _to_a_reader(ask: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Run a command whose reader may go away (`| head`) or cannot show every character."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        code = ask(options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Nobody reads any more: that is no error, and Python must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
+def add_forms(parser: argparse.ArgumentParser, *more: str) -> None:
+    """Add the options that say how answers are shown; `more` are forms that not every command has (raw)."""
+    shown = parser.add_argument_group("how answers are shown")
+    form = shown.add_mutually_exclusive_group()
+    about = {
+        "json": "one JSON object per line, exactly as answered",
+        "csv": "rows for a spreadsheet; what begins like a formula gets an apostrophe in front",
+        "raw": "the messages alone: exactly into a pipe, made visible on a terminal",
+    }
+    for name in ("json", "csv", *more):
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="text", help=about[name])
+    shown.add_argument("--color", "--colour", choices=("auto", "always", "never"), default="auto", help="default auto")
+    shown.add_argument("--no-pager", dest="pager", action="store_false", help="write to the terminal, without $PAGER")
 
 
-def _search(options: argparse.Namespace) -> int:
-    parameters = {
-        "text": options.text,
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose records beside a query."""
+    parser._negative_number_matcher = _AGO  # "--since -15m" has a value, not an option
+    chosen = parser.add_argument_group("which records")
+    chosen.add_argument("--app", help="name of the app, exactly")
+    chosen.add_argument("--host", help="name of the host, exactly")
+    chosen.add_argument("--level", action="append", default=[], help="this level; may be repeated")
+    chosen.add_argument("--min-level", metavar="LEVEL", help="this level and all that are more important")
+    chosen.add_argument("--request-id", metavar="ID", help="request id, exactly")
+    chosen.add_argument("--since", metavar="TIME", help="earliest time, included")
+    chosen.add_argument("--until", metavar="TIME", help="latest time, not included")
+
+
+def filters_of(options: argparse.Namespace, query: str | None) -> dict[str, Any]:
+    """Return the parameters that choose records."""
+    return {
+        "query": query,
         "app": options.app,
         "host": options.host,
         "level": options.level,
@@ -129,160 +121,83 @@ def _search(options: argparse.Namespace) -> int:
         "request_id": options.request_id,
         "start": options.since,
         "end": options.until,
-        "order": options.order,
     }
-    columns = terminal.Columns(terminal.style_of(sys.stdout))
-    found = 0
-    for records in _pages(options, parameters):
-        found += len(records)
-        columns.see(records)
-        for record in records:
-            _write([json.dumps(record, ensure_ascii=False)] if options.json else columns.lines(record))
-    if not found:
-        _say("no record matches")
-    return 0 if found else 1
 
 
-def _pages(options: argparse.Namespace, parameters: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-    """Return as many pages of records as are asked for; say at the end what is not among them."""
-    left = options.limit or None
-    incomplete: dict[str, None] = {}
-    while True:
-        parameters["limit"] = min(MOST_PER_PAGE, left or MOST_PER_PAGE)
-        page = fetch(options, "/api/v1/records", parameters)
-        yield page["records"]
-        incomplete.update(dict.fromkeys(page["incomplete"]))
-        left = None if left is None else left - len(page["records"])
-        if page["next_cursor"] is None or left == 0:
-            break
-        # What was relative to now stays what it was for the first page.
-        parameters |= {"cursor": page["next_cursor"], **page["searched"]}
-    for note in incomplete:
-        _say(f"warning: possibly incomplete: {note}")
-    if page["next_cursor"] is not None:
-        _say(f"these are the first {options.limit:,}; there are more (--limit 0: all)")
+def count_of(text: str) -> int:
+    """Read a count."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 12:
+        raise argparse.ArgumentTypeError(f"not a count: {one_line(text)!r:.80}")
+    return int(text)
 
 
-def _request(options: argparse.Namespace) -> int:
-    from urllib.parse import quote
-
+def seconds(text: str) -> float:
+    """Read a number of seconds."""
     try:
-        story = fetch(options, f"/api/v1/requests/{quote(options.id, safe='')}")
-    except _NotFound as error:
-        _say(str(error))
-        return 1
-    if options.json:
-        _write(json.dumps(record, ensure_ascii=False) for record in story["records"])
-        for note in story["incomplete"]:
-            _say(f"warning: possibly incomplete: {note}")
-    else:
-        _write(terminal.story_lines(story, terminal.style_of(sys.stdout)))
-    return 0 if story["records"] else 1
-
-
-def _ledger(options: argparse.Namespace) -> int:
-    found = fetch(options, "/api/v1/ledger", {"host": options.host})
-    anything = bool(found["series"] or found["hosts"])
-    if options.json:
-        _write(json.dumps(line, ensure_ascii=False) for line in (*found["series"], *found["hosts"]))
-    elif anything:
-        _write(ledger.ledger_lines(found, terminal.style_of(sys.stdout)))
-    else:
-        _say("nothing in the ledger")
-    for note in found["incomplete"]:
-        _say(f"warning: {note}")
-    return 0 if anything else 1
-
-
-def _dead_letters(options: argparse.Namespace) -> int:
-    limit = min(options.limit or MOST_PER_PAGE, MOST_PER_PAGE)
-    letters = fetch(options, "/api/v1/dead-letters", {"limit": limit})["dead_letters"]
-    if options.json:
-        _write(json.dumps(letter, ensure_ascii=False) for letter in letters)
-    else:
-        _write(terminal.letter_lines(letters, terminal.style_of(sys.stdout)))
-    if not letters:
-        _say("no dead letters")
-    return 0 if letters else 1
-
-
-def _write(lines: Iterable[str]) -> None:
-    for line in lines:
-        sys.stdout.write(f"{line}\n")
-
-
-def _say(text: str) -> None:
-    """Say something beside the answer, where it does not end up in a pipe."""
-    sys.stdout.flush()
-    print(terminal.one_line(text), file=sys.stderr)
-
-
-def fetch(options: argparse.Namespace, path: str, parameters: dict[str, Any] | None = None) -> Any:
-    """Return the answer of the API to a question; ShipperError in one line says why there is none."""
-    # Imported here: `shipper --help` must not wait for it.
-    from http.client import HTTPException
-    from urllib.error import HTTPError, URLError
-    from urllib.parse import urlencode
-    from urllib.request import Request
-
-    base = options.url.rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        raise QueryError(f"not a URL: {terminal.one_line(base)} (it begins with http:// or https://)")
-    given = {name: value for name, value in (parameters or {}).items() if value not in (None, "", [])}
-    query = f"?{urlencode(given, doseq=True, errors='replace')}" if given else ""
-    try:
-        request = Request(base + path + query, headers={"Accept": "application/json"})  # noqa: S310 -- checked above
-        with _opener().open(request, timeout=options.timeout) as answer:
-            return _read(answer, base)
-    except HTTPError as error:
-        with error:
-            raise _refused(error, base) from None
-    except (URLError, HTTPException, OSError, ValueError) as error:
-        raise StoreBusy(
-            f"cannot reach {base} ({_reason(error)}): is shipper running? set SHIPPER_URL or --url"
-        ) from None
-
-
-def _opener() -> Any:
-    """Return what opens URLs without redirects and without proxies: what is asked goes to `--url` and nowhere else."""
-    from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
-
-    class NoRedirects(HTTPRedirectHandler):
-        def redirect_request(self, *_: Any) -> None:
-            return None
-
-    return build_opener(ProxyHandler({}), NoRedirects())
-
-
-def _read(answer: Any, base: str) -> Any:
-    body = answer.read(_MOST_BYTES + 1)
-    if len(body) > _MOST_BYTES:
-        raise StoreBusy(f"{base} answered more than {_MOST_BYTES:,} bytes")
-    try:
-        found = json.loads(body)
+        found = float(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise StoreBusy(f"what answers at {base} is not shipper: set SHIPPER_URL or --url")
+        found = 0
+    if not 0 < found <= 86_400:
+        raise argparse.ArgumentTypeError(f"not a number of seconds: {one_line(text)!r:.80}")
     return found
 
 
-def _refused(error: Any, base: str) -> ShipperError:
-    """Return what an answer other than 200 means."""
+def token_of(options: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the token to show: of --token-file, else of $SHIPPER_TOKEN; "" for none. ConfigError when it is none."""
+    token, where = environment.get("SHIPPER_TOKEN", ""), "$SHIPPER_TOKEN"
+    if options.token_file:
+        where = f"--token-file {one_line(options.token_file)}"
+        try:
+            with Path(options.token_file).open(errors="replace") as file:
+                token = file.read(_LONGEST_TOKEN + 100)
+        except OSError as error:
+            raise ConfigError(f"{where}: {error.strerror}") from None
+        if not token.strip():
+            raise ConfigError(f"{where}: there is no token in it")
+    token = token.strip()
+    if len(token) > _LONGEST_TOKEN or any(not "!" <= char <= "~" for char in token):
+        raise ConfigError(f"{where}: not a token (one word of at most {_LONGEST_TOKEN} ASCII characters)")
+    return token
+
+
+def source_of(options: argparse.Namespace) -> Source:
+    """Return where answers come from, as the options say."""
+    if options.store is None:
+        return Server(options.url, token_of(options), options.timeout)
+    from shipper.cli.embedded import Embedded  # brings the whole application: only when it is asked for
+
+    return Embedded(options.store, options.cluster, options.timeout)
+
+
+def run(ask: Ask, options: argparse.Namespace) -> int:
+    """Run a command whose reader may go away (`| head`, `q` in a pager) or cannot show every character."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    out = output_of(
+        getattr(options, "form", "text"), getattr(options, "color", "auto"), getattr(options, "pager", False)
+    )
     try:
-        message = str(json.loads(error.read(2**20))["error"]["message"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return StoreBusy(f"what answers at {base} is not shipper (HTTP {error.code}): set SHIPPER_URL or --url")
-    message = terminal.one_line(message)
-    if error.code == 404:
-        return _NotFound(message)
-    return QueryError(message) if error.code == 400 else StoreBusy(message)
+        with closing(source_of(options)) as source, out:
+            code = ask(options, Answers(source, Waiting(lambda: not out.paged)), out)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not out.paged:
+            # Nobody reads any more: that is no error, and Python must not complain at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except QueryError as error:
+        raise pointed(error, getattr(options, "query", None)) from None
+    return code
 
 
-def _reason(error: Exception) -> str:
-    cause = getattr(error, "reason", error)
-    if isinstance(cause, TimeoutError):
-        return "no answer in time"
-    if isinstance(cause, OSError) and cause.errno and cause.strerror:
-        return cause.strerror.lower()
-    return terminal.one_line(cause) or type(cause).__name__
+def pointed(error: QueryError, query: str | None) -> QueryError:
+    """Return an error in a query with the query below it, and a caret where it went wrong."""
+    place = error.position
+    if query is None or place is None or not 0 <= place <= len(query):
+        return error
+    start = max(0, place - _SHOWN // 2)
+    before, after = one_line(query[start:place]), one_line(query[place : start + _SHOWN])
+    cut = "…" if start else ""
+    more = "…" if start + _SHOWN < len(query) else ""
+    caret = " " * cells(cut + before) + "^"
+    return QueryError(f"{error}\n  {cut}{before}{after}{more}\n  {caret}", place)

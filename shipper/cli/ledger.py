@@ -1,9 +1,9 @@
-"""The ledger in a terminal: a line per series with its holes and why, a line per host that reports."""
+"""The ledger and the dead letters in a terminal: a line per series with its holes and why, a line per host."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from shipper.cli.terminal import BOLD, DIM, RED, YELLOW, Style, cells, count, fit, one_line, second
+from shipper.cli.terminal import BOLD, DIM, RED, YELLOW, Style, cells, count, fit, message_lines, one_line, second
 
 #: Events shown of a host, when the ledger of one host is asked for.
 MOST_EVENTS = 10
@@ -104,3 +104,12 @@ def bytes_in_words(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:,.1f} {_UNITS[-1]}"
+
+
+def letter_lines(letters: Iterable[Mapping[str, Any]], style: Style) -> Iterator[str]:
+    """Return dead letters: when, why, from where, and the store's own words below."""
+    for letter in letters:
+        time = style.paint(fit(second(str(letter.get("received_at", ""))), 19), DIM)
+        reason = style.paint(fit(one_line(letter.get("reason", "")), 12), RED)
+        yield f"{time} {reason} {one_line(letter.get('host') or '-')} {one_line(letter.get('id', ''))}"
+        yield from (f"  {line}" for line in message_lines(letter.get("detail", ""), style, 2))

@@ -1,29 +1,22 @@
-"""What answers look like in a terminal and in a pipe: columns, colours, and no byte by which a stranger steers it."""
+"""What text looks like in a terminal and in a pipe: columns, colours, and no byte by which a stranger steers it."""
 
 import os
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TextIO
 
-from shipper.api.shown import duration, level_rank, moment, offset, service_of
 from shipper.api.visible import visible
-from shipper.record.levels import LEVELS
 
 #: A message of more lines than this is cut on a terminal; in a pipe never.
 MOST_LINES = 20
 _TAB = "    "
 _NARROWEST_MESSAGE = 30
-_MOST_NAME = 20
-_LEVEL_WIDTH = 9
 
 _RESET = "\x1b[0m"
 #: What `Style.paint` takes.
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
-_LEVELS = {"trace": "2", "debug": "2", "info": "36", "notice": "32", "warn": "33", "error": "31"}
-_FATAL = "1;97;41"
-_SERVICES = ("34", "35", "32", "33", "36", "94", "95", "92", "93", "96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,126 +109,6 @@ def message_lines(text: object, style: Style, indent: int) -> list[str]:
     return cut
 
 
-def _time(text: object, clock_only: bool = False) -> str:
-    """Return a time to the millisecond: 2026-11-22 14:00:05.123, or its clock alone."""
-    time = fit(one_line(text)[:23].replace("T", " "), 23)
-    return time[11:] if clock_only else time
-
-
-class Columns:
-    """Lays out records; the name columns are as wide as the names seen, up to a limit."""
-
-    def __init__(self, style: Style, clock_only: bool = False) -> None:
-        self._style = style
-        self._clock_only = clock_only
-        self._host = self._app = 1
-
-    def see(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Make room for the names of records that come next."""
-        for record in records:
-            host, app = _names(record)
-            self._host = max(self._host, min(_MOST_NAME, cells(host)))
-            self._app = max(self._app, min(_MOST_NAME, cells(app)))
-
-    def lines(self, record: Mapping[str, Any], front: str = "", app_code: str = "") -> list[str]:
-        """Return the lines of one record; `front` stands before its columns."""
-        style = self._style
-        host, app = _names(record)
-        if style.width is not None:
-            host, app = fit(host, self._host), fit(app, self._app)
-        else:  # a pipe: nothing is cut
-            host, app = host.ljust(self._host), app.ljust(self._app)
-        head = [
-            (front, BOLD),
-            (_time(record.get("@timestamp", ""), self._clock_only), DIM),
-            _level(record),
-            (host, DIM),
-            (app, app_code),
-        ]
-        painted = " ".join(style.paint(text, code) for text, code in head if text)
-        indent = sum(cells(text) + 1 for text, _ in head if text)
-        below = style.width is not None and style.width - indent < _NARROWEST_MESSAGE
-        if below:
-            indent = 2
-        lines = message_lines(record.get("message", ""), style, indent)
-        if below:
-            return [painted.rstrip(), *(f"  {line}".rstrip() for line in lines)]
-        return [f"{painted} {lines[0]}".rstrip(), *((" " * indent + line).rstrip() for line in lines[1:])]
-
-
-def _names(record: Mapping[str, Any]) -> tuple[str, str]:
-    return one_line(record.get("host.name") or "-"), one_line(service_of(record))
-
-
-def _level(record: Mapping[str, Any]) -> tuple[str, str]:
-    level = record.get("log.level")
-    word = level if isinstance(level, str) else "-"
-    code = _FATAL if level_rank(record) > LEVELS.index("error") else _LEVELS.get(word, "")
-    return fit(one_line(word), _LEVEL_WIDTH), code
-
-
-def story_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
-    """Return the story of a request: who, how long, first error, whether it is complete, then every record."""
-    records: Sequence[Mapping[str, Any]] = story["records"]
-    began = moment(records[0])
-    length = duration(moment(records[-1]) - began)
-    codes = {service["name"]: _SERVICES[n % len(_SERVICES)] for n, service in enumerate(story["services"])}
-    title = style.paint(f"request {one_line(story['request_id'])}", BOLD)
-    start = _time(records[0].get("@timestamp", "")).rstrip()
-    yield f"{title}  {count(len(records), 'record')}, {length}, from {start} UTC"
-    yield from _service_lines(story["services"], began, codes, style)
-    error = story["first_error"]
-    if error is not None:
-        at = offset(moment(error) - began)
-        first, *rest = message_lines(error.get("message", ""), style, 2)
-        yield f"{style.paint('first error', RED)}  {at}  {one_line(service_of(error))}: {first}"
-        yield from (f"  {line}" for line in rest)
-    yield from verdict_lines(story, style)
-    yield ""
-    one_day = len({str(record.get("@timestamp"))[:10] for record in records}) == 1
-    columns = Columns(style, clock_only=one_day)
-    columns.see(records)
-    offsets = [offset(moment(record) - began) for record in records]
-    width = max(map(len, offsets))
-    for at, record in zip(offsets, records, strict=True):
-        yield from columns.lines(record, at.rjust(width), codes.get(service_of(record), ""))
-
-
-def _service_lines(
-    services: Sequence[Mapping[str, Any]], began: int, codes: Mapping[str, str], style: Style
-) -> Iterator[str]:
-    rows = []
-    for service in services:
-        first, last = (offset(moment({"@timestamp": service[end]}) - began) for end in ("first", "last"))
-        hosts = [one_line(host) for host in service["hosts"]]
-        where = ", ".join(hosts[:4]) + (f" and {len(hosts) - 4} more" if len(hosts) > 4 else "")
-        rows.append((service, one_line(service["name"]), first, last, count(service["count"], "record"), where))
-    names, firsts, lasts, counts = (max(cells(str(row[place])) for row in rows) for place in range(1, 5))
-    for service, name, first, last, records, where in rows:
-        errors = style.paint(f", {count(service['errors'], 'error')}", RED) if service["errors"] else ""
-        on = style.paint(f"  on {where}", DIM) if where else ""
-        app = style.paint(fit(name, min(names, 2 * _MOST_NAME)), codes[service["name"]])
-        yield f"  {app}  {first.rjust(firsts)} … {last.ljust(lasts)}  {records.rjust(counts)}{errors}{on}"
-
-
-def verdict_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
-    """Say whether something is missing in a story, and what."""
-    if story["complete"]:
-        yield style.paint("complete", GREEN) + " as far as the ledger knows"
-        return
-    yield style.paint("possibly incomplete", YELLOW)
-    yield from (f"  {one_line(note)}" for note in story["incomplete"])
-
-
 def second(text: str) -> str:
     """Return a time to the second: 2026-11-22 14:00:05."""
     return one_line(text)[:19].replace("T", " ")
-
-
-def letter_lines(letters: Iterable[Mapping[str, Any]], style: Style) -> Iterator[str]:
-    """Return dead letters: when, why, from where, and the store's own words below."""
-    for letter in letters:
-        time = style.paint(fit(second(str(letter.get("received_at", ""))), 19), DIM)
-        reason = style.paint(fit(one_line(letter.get("reason", "")), 12), RED)
-        yield f"{time} {reason} {one_line(letter.get('host') or '-')} {one_line(letter.get('id', ''))}"
-        yield from (f"  {line}" for line in message_lines(letter.get("detail", ""), style, 2))

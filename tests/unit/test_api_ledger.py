@@ -10,9 +10,9 @@ from shipper.api.ledger_answers import MOST_EVENTS, MOST_STARTS, ledger_answer
 from shipper.cli.ledger import ledger_lines
 from shipper.cli.terminal import Style
 from tests.unit.api_world import MemoryReader, entry, record, request_story
+from tests.unit.cli_world import Ask, Server, harmless, server, shipper
 from tests.unit.ledger_world import HOUR, NOW, READER, SECOND, event, queue_report, reader_report, start_at
 from tests.unit.test_api_records import connect
-from tests.unit.test_terminal import Ask, _Server, harmless, server, shipper
 
 __all__ = ["server", "shipper"]  # fixtures
 
@@ -212,7 +212,7 @@ async def test_hostile_reports_are_text(reader: MemoryReader) -> None:
 
 
 async def test_the_command(
-    reader: MemoryReader, server: _Server, shipper: Ask, capsys: pytest.CaptureFixture[str]
+    reader: MemoryReader, server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = json.loads(json.dumps(ledger_answer(await books(reader, NOW, "web-3"))))
     server.answers = [(200, told), (200, told), (200, {**told, "series": [], "hosts": []})]

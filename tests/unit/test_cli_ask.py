@@ -1,0 +1,144 @@
+"""What the commands that ask promise: what they send, how they answer, exit codes, and one line for every error."""
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from shipper.errors import ShipperError
+from tests.servers.process import free_port
+from tests.unit.api_world import record
+from tests.unit.cli_world import Ask, Server, page, parse, server, shipper, story
+
+__all__ = ["server", "shipper"]  # fixtures
+
+
+def test_search_sends_every_option(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [page(record(1, "timed out"))]
+    options = "--app a --host h --level warn --level error --min-level info --request-id r --since -1h --until now"
+    assert shipper("search", "timed out", *options.split(), "--limit", "7", "--order", "oldest") == 0
+    assert server.asked == [
+        "/api/v1/records?query=timed+out&app=a&host=h&level=warn&level=error&min_level=info&request_id=r"
+        "&start=-1h&end=now&order=oldest&limit=7"
+    ]
+    assert "timed out" in capsys.readouterr().out
+
+
+def test_search_finds_nothing(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [page()]
+    assert shipper("search", "x") == 1
+    assert capsys.readouterr() == ("", "no record matches\n")
+
+
+def test_limit_0_reads_all_pages_of_one_time_range(
+    server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers = [
+        page(record(1), cursor="c1"),
+        page(record(2), cursor="c2", incomplete=("day lost",)),
+        page(record(3)),
+    ]
+    assert shipper("search", "--since", "1h", "--limit", "0", "--json") == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["event.sequence"] for line in out.splitlines()] == [1, 2, 3]
+    assert err == "warning: possibly incomplete: day lost\n"
+    assert "start=2026-11-22T13%3A30%3A00.000000Z" in server.asked[1]
+    assert "cursor=c2" in server.asked[2]
+
+
+def test_a_limit_says_that_there_is_more(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [page(record(1), cursor="c1")]
+    assert shipper("search", "--limit", "1") == 0
+    assert "there are more" in capsys.readouterr().err
+
+
+def test_json_is_exact(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    told = record(1, "\x1b[31m \u202e ä \n\t \x00")
+    server.answers = [page(told)]
+    assert shipper("search", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == told
+
+
+def test_request_tells_thestory(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [(200, story())]
+    assert shipper("request", "r1") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("request r1  11 records, 4.090 s, from 2026-11-22 14:20:00.000 UTC\n")
+    assert "first error  +4.021 s  shop-payment: charge failed" in out
+    assert "\ncomplete as far as the ledger knows\n" in out
+    assert re.search(r"^\+2\.013 s 14:20:02\.013 warn +pay-1 +shop-payment provider slow", out, re.MULTILINE)
+
+
+def test_request_says_what_may_be_missing(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [(200, story(complete=False, incomplete=["12 records of host web-3 \x1b[2J missing"]))]
+    assert shipper("request", "r1") == 0
+    assert "possibly incomplete\n  12 records of host web-3 \\x1b[2J missing\n" in capsys.readouterr().out
+
+
+def test_request_that_nobody_made(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answers = [(404, {"error": {"message": "no record carries the request id x", "position": None}})]
+    assert shipper("request", "x") == 1
+    assert capsys.readouterr() == ("", "no record carries the request id x\n")
+
+
+def test_dead_letters(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    letter = {
+        "id": "abcn-0000000001",
+        "reason": "rejected",
+        "detail": "too \x1b big",
+        "received_at": "2026",
+        "host": "h",
+    }
+    server.answers = [(200, {"dead_letters": [letter]}), (200, {"dead_letters": []})]
+    assert shipper("dead-letters", "list") == 0
+    assert "too \\x1b big" in capsys.readouterr().out
+    assert shipper("dead-letters") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((400, {"error": {"message": "start: not a time", "position": 3}}), "start: not a time"),
+        ((503, {"error": {"message": "the store is busy", "position": None}}), "the store is busy"),
+        ((302, b""), "is not shipper \\(HTTP 302\\)"),
+        ((404, b"<html>"), "is not shipper"),
+        ((200, b"<html>"), "is not shipper"),
+        ((200, b"[]"), "is not shipper"),
+    ],
+)
+def test_errors_are_one_line(server: Server, shipper: Ask, answer: tuple[int, Any], said: str) -> None:
+    server.answers = [answer]
+    with pytest.raises(ShipperError, match=said):
+        shipper("search")
+    assert len(server.asked) == 1  # no redirect was followed
+
+
+def test_nobody_listens() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    options = parse("search", "--url", url)
+    said = f"cannot reach {url} (connection refused): is shipper running? set SHIPPER_URL or --url"
+    with pytest.raises(ShipperError, match=re.escape(said)):
+        options.function(options)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x", "x", "http://", "http://[", "http://a b"])
+def test_only_http_urls(url: str) -> None:
+    options = parse("search", "--url", url)
+    with pytest.raises(ShipperError):
+        options.function(options)
+
+
+def test_a_reader_that_goes_away_is_no_error(server: Server) -> None:
+    server.answers = [page(*(record(n, "x" * 1000) for n in range(1000)))]
+    program = "import sys; from tests.unit.cli_world import parse; o = parse(*sys.argv[1:]); sys.exit(o.function(o))"
+    argv = [sys.executable, "-c", program, "search", "--url", f"http://127.0.0.1:{server.server_port}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from shipper.record.times import from_ns
 from shipper.search.query import Page, Place, Query
-from shipper.stores._agreement import LONGEST_KEYWORD, within
+from shipper.stores._agreement import within
+from shipper.stores._elasticsearch_where import compiled, equals, phrase
 
 _SORT: Final = (("@timestamp", "date_nanos"), ("shipper.series", "keyword"), ("event.sequence", "long"))
 
@@ -17,7 +18,7 @@ def search_body(query: Query, seconds: float) -> dict[str, Any]:
         "size": query.limit + 1,
         "track_total_hits": False,
         "timeout": f"{int(seconds * 1000)}ms",
-        "query": {"bool": {"filter": _filters(query)}},
+        "query": matching(query),
         "sort": [{name: {"order": direction, "unmapped_type": kind}} for name, kind in _SORT],
     }
     if query.after is not None:
@@ -25,7 +26,8 @@ def search_body(query: Query, seconds: float) -> dict[str, Any]:
     return body
 
 
-def _filters(query: Query) -> list[dict[str, Any]]:
+def matching(query: Query) -> dict[str, Any]:
+    """Return the filter of a question: every part that is given must match."""
     filters: list[dict[str, Any]] = []
     bounds = {}
     if query.start is not None:
@@ -35,14 +37,13 @@ def _filters(query: Query) -> list[dict[str, Any]]:
     if bounds:
         filters.append({"range": {"@timestamp": bounds}})
     terms = {"service.name": query.app, "host.name": query.host, "http.request.id": query.request_id}
-    for name, value in terms.items():
-        if value is not None:
-            # A longer one is in no index (`ignore_above`); and a term of over 32,766 bytes would be an error.
-            filters.append({"term": {name: value}} if len(value) <= LONGEST_KEYWORD else {"match_none": {}})
+    filters += [equals(name, value) for name, value in terms.items() if value is not None]
     if query.levels:
         filters.append({"terms": {"log.level": list(query.levels)}})
-    filters += [{"match_phrase": {"message": " ".join(phrase)}} for phrase in query.phrases]
-    return filters
+    filters += [phrase("message", words) for words in query.phrases]
+    if query.where is not None:
+        filters.append(compiled(query.where))
+    return {"bool": {"filter": filters}}
 
 
 def page(answer: dict[str, Any] | None, query: Query, *known: str) -> Page:

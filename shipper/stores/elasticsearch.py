@@ -9,6 +9,7 @@ An index per day of the host's stamp, not a data stream: a record sent again mus
 the same id was created a second time. Elasticsearch shows what is stored within `refresh_interval`, one second.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -22,8 +23,9 @@ from shipper.errors import StoreBusy, StoreRejected, StoreUnusable
 from shipper.record import COMPARED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import from_ns
 from shipper.search.ledger import Entry, Range, Report, merge
-from shipper.search.query import Page, Query
+from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Query, Top
 from shipper.search.retention import first_day
+from shipper.stores import _elasticsearch_counting as counting
 from shipper.stores import _elasticsearch_questions as questions
 from shipper.stores._agreement import EXPIRED, outcome_of_twin
 from shipper.stores._elasticsearch_bulk import (
@@ -35,6 +37,7 @@ from shipper.stores._elasticsearch_bulk import (
     report_lines,
     report_of,
 )
+from shipper.stores._elasticsearch_neighbours import around_body, neighbours
 from shipper.stores._elasticsearch_retention import ElasticsearchKeeper
 from shipper.stores._elasticsearch_server import Server
 from shipper.stores._elasticsearch_templates import templates
@@ -130,16 +133,42 @@ class ElasticsearchReader:
 
     async def search(self, query: Query) -> Page:
         """Return the records that match, in order; what could not be searched is said in `incomplete`."""
-        seconds = max(self._config.request_seconds - _MARGIN_SECONDS, self._config.request_seconds / 2)
-        body = questions.search_body(query, seconds)
+        answer, said = await self._find(questions.search_body(query, self._seconds))
+        return questions.page(answer, query, *said)
+
+    async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
+        """Count what matches over time; more than 2,000 buckets, or 200 values in one, are cut, and that is said."""
+        body = counting.counts_body(query, buckets, by, self._seconds)
+        answer, said = (None, ()) if body is None else await self._find(body)
+        return counting.counts(answer, buckets, by, *said)
+
+    async def top(self, query: Query, field: str, limit: int) -> Top:
+        """Return the most frequent values of a field, at most 1,000."""
+        answer, said = await self._find(counting.top_body(query, field, limit, self._seconds))
+        return counting.top(answer, *said)
+
+    async def around(self, around: Around) -> Neighbours:
+        """Return the neighbours of a record, at most 1,000 on each side."""
+        bodies = [around_body(around, self._seconds, after=after) for after in (False, True)]
+        (before, said), (after, also_said) = await asyncio.gather(*map(self._find, bodies))
+        return neighbours(before, after, *said, *also_said)
+
+    @property
+    def _seconds(self) -> float:
+        """How long a search may take: it ends before its request would."""
+        return max(self._config.request_seconds - _MARGIN_SECONDS, self._config.request_seconds / 2)
+
+    async def _find(self, body: dict[str, Any]) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+        """Search all records; return the answer, None when there is no index, and what is known to be missing in it."""
+        said: tuple[str, ...] = ()
         try:
             answer = await self._server.ask("POST", f"{self._records}/{_SEARCH_ALL}", body)
         except StoreRejected as error:
             if "index_closed_exception" not in str(error):
                 raise
             answer = await self._server.ask("POST", f"{self._records}/{_SEARCH}", body)
-            return questions.page(answer, query, "days that are closed were not searched")
-        return questions.page(answer, query)
+            said = ("days that are closed were not searched",)
+        return (answer if answer and answer["_shards"]["total"] else None), said
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest dead letters."""

@@ -64,6 +64,13 @@ REPAIRS = Counter(
     ["result"],
     registry=REGISTRY,
 )
+QUESTIONS_REFUSED = Counter(
+    "shipper_questions_refused",
+    "Questions not answered: caller (nobody we know), questions, store_seconds, at_once, tails (limits of one caller)",
+    ["reason"],
+    registry=REGISTRY,
+)
+AUDIT_LINES_LOST = Counter("shipper_audit_lines_lost", "Lines that the audit file did not get", registry=REGISTRY)
 
 
 def metrics() -> bytes:

@@ -14,7 +14,16 @@ from shipper.errors import QueryError, ShipperError, StoreBusy, StoreRejected
 
 RETRY_SECONDS = 2
 _log = logging.getLogger(__name__)
-_TITLES = {400: "This question cannot be answered", 404: "Not found", 405: "Not that way", 503: "Not now"}
+_TITLES = {
+    400: "This question cannot be answered",
+    401: "Who asks?",
+    403: "Not for you",
+    404: "Not found",
+    405: "Not that way",
+    421: "Not this way",
+    429: "Too many questions",
+    503: "Not now",
+}
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -37,7 +46,7 @@ def answer(request: Request, error: Exception) -> Response:
         headers |= HEADERS
         _log.error("an answer failed", extra={"path": request.url.path[:200]})
     response: Response
-    if _wants_page(request):
+    if wants_page(request):
         response = render("error.html", status=status, title=_TITLES.get(status, "This went wrong"), message=message)
     else:
         body = encode({"error": {"message": message, "position": position}})
@@ -68,6 +77,7 @@ def _told(error: Exception) -> tuple[int, str, int | None]:
     return 500, "a bug in shipper; its own log has the details", None
 
 
-def _wants_page(request: Request) -> bool:
+def wants_page(request: Request) -> bool:
+    """Whether a person asked with a browser for one of our pages."""
     path = request.url.path
     return not path.startswith(("/api/", "/static/")) and "text/html" in request.headers.get("accept", "")

@@ -85,13 +85,13 @@ def health(asking: Asking) -> APIRouter:
         return _json({"status": "up"})
 
     @routes.get("/ready", response_model=answers.Ready, responses={503: {"model": answers.Ready}})
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:
         """Say whether records are taken and the store answers; 503 with the reason when not."""
         status = asking.status()
         reason = None if status.ready else status.reason or "not ready"
         if reason is None:
             reason = await _trouble(asking)
-        told = {"ready": reason is None, "reason": reason or status.reason, "figures": dict(status.figures)}
+        told = {"ready": reason is None, "reason": reason or status.reason, "figures": dict(status.figures) if request.scope["shipper.caller"] else {}}
         return _json(told, 200 if reason is None else 503)
 
     @routes.get("/metrics", response_model=str)

@@ -8,16 +8,24 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from shipper.api.access.connections import Guarded
+from shipper.api.access.entrance import Entrance
+from shipper.cluster import settings as cluster
 from shipper.config import ApiSettings, Config
 from shipper.errors import ConfigError, ShipperError, StoreBusy
 from shipper.pipeline.run import Pipeline
 from shipper.stores import Reader, Store
 
+if TYPE_CHECKING:
+    from shipper.api.feed import Hub
+
 _log = logging.getLogger(__name__)
+#: A peer that takes nothing is given up by the kernel, after our own limits for it.
+_STALLED_MS = 90_000
 _OPEN_AGAIN_SECONDS = 5
 
 
@@ -56,6 +64,7 @@ async def serve(config: Config, stopping: asyncio.Event, started: Callable[[Addr
 
 
 async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Addresses], None]) -> None:
+    entrance = Entrance.of(config.api) if config.api.enabled else None
     web_socket = _bind(config.api) if config.api.enabled else None
     async with contextlib.AsyncExitStack() as stack:
         if web_socket is not None:
@@ -64,10 +73,12 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
         pipeline = Pipeline(config, store)
         async with asyncio.TaskGroup() as roles:
             watch = roles.create_task(_fail_on_bugs())
-            server = None
-            if web_socket is not None:
+            server = hub = None
+            if web_socket is not None and entrance is not None:
+                stack.enter_context(entrance.audit)
                 reader = await stack.enter_async_context(config.store.reader(config.cluster))
-                server = _server(reader, pipeline)
+                hub = _hub(config, reader, pipeline)
+                server = _server(reader, pipeline, entrance, hub)
                 roles.create_task(server.serve(sockets=[web_socket]))
             http = _url(config.api, web_socket) if web_socket is not None else ""
             try:
@@ -75,7 +86,8 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
                     await pipeline.run(stopping, lambda: started(_addresses(http, config, pipeline)))
             finally:
                 watch.cancel()
-                if server is not None:
+                if server is not None and hub is not None:
+                    hub.end("shipper is stopping")
                     server.should_exit = True
 
 
@@ -116,7 +128,17 @@ async def _open(store: Store, stack: contextlib.AsyncExitStack, pipeline: Pipeli
     return False
 
 
-def _server(reader: Reader, pipeline: Pipeline) -> _Server:
+def _hub(config: Config, reader: Reader, pipeline: Pipeline) -> "Hub":
+    """Return where live tails hear from; ConfigError when a peer's address is none."""
+    from shipper.api.feed import Hub
+    from shipper.api.feed_peers import Peers
+
+    feed, settings = pipeline.delivery.feed, config.api.feed
+    peers = Peers(settings, cluster.of(config)) if settings.peers or settings.app else None
+    return Hub(reader, feed if config.sources else None, peers)
+
+
+def _server(reader: Reader, pipeline: Pipeline, entrance: Entrance, hub: "Hub") -> _Server:
     from shipper.api.app import Status, build  # FastAPI takes 0.7 s to import: only where it is served
 
     def status() -> Status:
@@ -124,9 +146,16 @@ def _server(reader: Reader, pipeline: Pipeline) -> _Server:
         reason = f"the store is busy: {trouble}" if trouble else "" if pipeline.accepting else "not accepting"
         return Status(ready=pipeline.accepting and trouble is None, reason=reason)
 
-    app = build(reader, status)
+    app = build(reader, status, entrance=entrance, hub=hub)
     settings = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2, server_header=False
+        app,
+        http=Guarded,
+        proxy_headers=False,  # X-Forwarded-For would be believed from this machine; `access.peers` is stricter
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        server_header=False,
     )
     return _Server(settings)
 
@@ -136,6 +165,8 @@ def _bind(settings: ApiSettings) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
         listening.bind((settings.host, settings.port))
     except OSError as error:
         listening.close()

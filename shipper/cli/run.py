@@ -37,8 +37,10 @@ def _check(options: argparse.Namespace) -> int:
     import yaml
 
     from shipper import config
+    from shipper.api.access import entrance
 
     loaded = config.load(options.config)
+    entrance.check(loaded.api)
     print(yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False), end="")
     print(f"# {options.config or 'defaults and environment'}: ok", file=sys.stderr)
     return 0

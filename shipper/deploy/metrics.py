@@ -1,6 +1,7 @@
 """Reads the counters of a running shipper (`GET /metrics`, shipper/telemetry.py) as the figures of a comparison."""
 
 import asyncio
+import os
 import math
 import re
 from collections.abc import Mapping
@@ -76,7 +77,8 @@ async def read(definition: Mapping[str, Any], task: Task) -> Figures | None:
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
     try:
         async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
-            async with session.get(f"http://{host}:{port}/metrics", allow_redirects=False) as answer:
+            headers = _token(definition)
+            async with session.get(f"http://{host}:{port}/metrics", headers=headers, allow_redirects=False) as answer:
                 if answer.status != 200:
                     return None
                 text = await answer.content.read(_LONGEST)
@@ -85,6 +87,13 @@ async def read(definition: Mapping[str, Any], task: Task) -> Figures | None:
     except (aiohttp.ClientError, OSError, ValueError):
         return None
     return figures(text.decode(errors="replace"))
+
+
+def _token(definition: Mapping[str, Any]) -> dict[str, str]:
+    """Say who asks, to a shipper only: another app has no business with our token."""
+    labels, token = definition.get("labels"), os.environ.get("SHIPPER_TOKEN")
+    ours = isinstance(labels, Mapping) and labels.get("SHIPPER_ROLE") in ("shipper", "api")
+    return {"Authorization": f"Bearer {token}"} if ours and token else {}
 
 
 async def read_all(definition: Mapping[str, Any], tasks: tuple[Task, ...]) -> dict[str, Figures]:

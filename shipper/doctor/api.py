@@ -1,6 +1,7 @@
 """Questions to shipper's API, each within a time; no proxies, no redirects."""
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -34,7 +35,9 @@ def ask(url: str, path: str, parameters: dict[str, str], seconds: float) -> Answ
     base = url.rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise ConfigError(f"not a URL: {base} (it begins with http:// or https://)")
-    request = Request(f"{base}{path}?{urlencode(parameters)}", headers={"Accept": "application/json"})  # noqa: S310
+    token = os.environ.get("SHIPPER_TOKEN")
+    headers = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    request = Request(f"{base}{path}?{urlencode(parameters)}", headers=headers)  # noqa: S310
     opener = build_opener(ProxyHandler({}), _NoRedirects())
     began = time.time()
     try:
@@ -43,7 +46,8 @@ def ask(url: str, path: str, parameters: dict[str, str], seconds: float) -> Answ
             body = json.loads(answer.read(_LONGEST_ANSWER))
     except HTTPError as error:
         with error:
-            raise StoreBusy(f"{base} answers HTTP {error.code}") from None
+            why = " (set SHIPPER_TOKEN to a token of shipper tokens)" if error.code in (401, 403) else ""
+            raise StoreBusy(f"{base} answers HTTP {error.code}{why}") from None
     except (URLError, HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         said = "no answer in time" if isinstance(reason, TimeoutError) else getattr(reason, "strerror", "") or reason

@@ -64,6 +64,7 @@ def environment(settings: Settings, **more: object) -> Definition:
     found: dict[str, Any] = {
         "SHIPPER_CLUSTER": value(settings.cluster),
         "SHIPPER_API__HOST": value("::"),
+        **_access(settings),
         "SHIPPER_STORE__TYPE": "elasticsearch",
         "SHIPPER_STORE__URLS": value(urls),
         "SHIPPER_STORE__RETENTION_DAYS": value(settings.retention_days),
@@ -76,6 +77,13 @@ def environment(settings: Settings, **more: object) -> Definition:
         return {"env": found}
     found |= {name: {"secret": _key(name)} for name in settings.secrets}
     return {"env": found, "secrets": {_key(name): {"source": source} for name, source in settings.secrets.items()}}
+
+
+def _access(settings: Settings) -> dict[str, str]:
+    """Return who may ask: those with a token among the secrets; without secrets everybody who reaches the port."""
+    if settings.secrets_directory:
+        return {"SHIPPER_API__ACCESS__TOKENS_DIRECTORY": value(f"{settings.secrets_directory}/tokens")}
+    return {"SHIPPER_API__ACCESS__OPEN": value(True)}
 
 
 def _key(variable: str) -> str:

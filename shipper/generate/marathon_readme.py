@@ -60,9 +60,15 @@ def _secrets(settings: Settings) -> str:
     if settings.secrets_directory:
         return (
             f"`{settings.secrets_directory}` on every host, mounted read-only: its `shipper.yaml` holds what no app\n"
-            "may show (`store: {api_key: …}`), readable for user @user@ only. The apps' environment comes on top of it."
+            "may show (`store: {api_key: …}`), readable for user @user@ only. The apps' environment comes on top of it.\n"
+            f"`{settings.secrets_directory}/tokens` must exist: one file for each token that may ask the API, named after\n"
+            "who uses it, with the token in its first line and, if wanted, `scopes: tail` and `apps: /shop/*` below it."
         )
-    return "None is used. Set `secrets_directory` (files on the hosts) or `secrets` (Marathon's) when you need some."
+    return (
+        "None is used. Set `secrets_directory` (files on the hosts) or `secrets` (Marathon's) when you need some.\n"
+        "Until `secrets_directory` is set, everybody who reaches the API's port may read every record\n"
+        "(`SHIPPER_API__ACCESS__OPEN`)."
+    )
 
 
 _PAGE: Final = """\

@@ -91,7 +91,7 @@ def _peer(scope: Scope) -> Address | None:
 class Hosts:
     """The names in `Host` that are answered, so that a foreign page cannot reach us under a name of its own.
 
-    A page that had its name pointed at our address sends that name; an address in `Host` cannot be such a name.
+    A page that had its name pointed at our address sends that name. An address in `Host` cannot be such a name, and `….localhost` always is this machine.
     """
 
     def __init__(self, names: Iterable[str], *, checked: bool) -> None:
@@ -106,4 +106,5 @@ class Hosts:
         if not given:
             return True
         host = _PORT.sub("", given[0]).lower().rstrip(".")
-        return len(given) == 1 and (host in self._names or address(host.strip("[]")) is not None)
+        ours = host in self._names or host.endswith(".localhost") or address(host.strip("[]")) is not None
+        return ours and len(given) == 1

@@ -40,6 +40,11 @@ class Scoped(Reader):
     def __init__(self, reader: Reader, where: Expression, used: Used) -> None:
         self._reader, self.where, self._used = reader, where, used
 
+    @property
+    def whole(self) -> Reader:
+        """The reader that it narrows."""
+        return self._reader
+
     async def __aenter__(self) -> Self:
         """Return itself."""
         return self

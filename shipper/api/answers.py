@@ -16,6 +16,7 @@ from shipper.api.story import Story
 from shipper.record.times import from_ns
 from shipper.search import cursor as cursors
 from shipper.search.query import Page, Query
+from shipper.search.story_calls import Hop
 
 Document = dict[str, Any]
 
@@ -46,25 +47,94 @@ class ServiceAnswer(BaseModel):
     """One app's part in a request."""
 
     name: str
-    first: str = Field(description="time of its first record")
-    last: str = Field(description="time of its last record")
+    first: str = Field(description="corrected time of its first record")
+    last: str = Field(description="corrected time of its last record")
     count: int
     errors: int = Field(description="records of level error and above")
     worst_level: str | None
     hosts: list[str]
+    lane: int = Field(description="its place, from 0, in order of first appearance")
+    offset_ns: int = Field(description="from the first record of the request to its first")
+    duration_ns: int
+    status: int | None = Field(description="what it answered last, as an HTTP log of its own says")
+    clock_shift_ns: int = Field(description="what was added to its times, as its host's clock was wrong; 0: nothing")
+
+
+class EntryAnswer(BaseModel):
+    """Where the request came in: the first service, and what was asked of it, as far as a record says."""
+
+    service: str
+    method: str | None
+    path: str | None
+    status: int | None
+
+
+class HopAnswer(BaseModel):
+    """One service called another; a retry is a hop of its own."""
+
+    model_config = {"populate_by_name": True}
+
+    caller: str = Field(alias="from")
+    to: str
+    how: str = Field(description="how it is known: span (trace), http (an HTTP log), time (one within the other)")
+    offset_ns: int = Field(description="from the first record of the request to its beginning")
+    duration_ns: int
+    status: int | None
+
+
+class RelatedAnswer(BaseModel):
+    """An id that this request shares with others, and a few of those, within an hour."""
+
+    kind: str = Field(description="trace, session or user")
+    id: str
+    requests: list[str] = Field(description="ids of other requests")
+    query: str = Field(description="a question that finds all of it")
+
+
+class SilentAnswer(BaseModel):
+    """A service that usually takes part in such requests and has no record in this one."""
+
+    service: str
+    share: float = Field(description="part of the earlier requests that it took part in; 0 when only a call names it")
+    of: int = Field(description="how many earlier requests that is of")
+    explained: bool = Field(description="whether an error before it may be why it was not asked")
+    why: str = Field(description="the same in words")
+
+
+class ClockAnswer(BaseModel):
+    """A host whose clock was wrong by more than the noise."""
+
+    host: str
+    shift_ns: int = Field(description="what was added to its times")
+    told: str = Field(description="the same in words")
+
+
+class VerdictAnswer(BaseModel):
+    """Whether something is missing."""
+
+    state: str = Field(description="complete, possibly incomplete or incomplete")
+    reasons: list[str] = Field(description="why; empty when complete")
 
 
 class StoryAnswer(BaseModel):
-    """The story of one request, oldest record first."""
+    """The story of one request, in corrected order; records whose time was corrected carry it as `shown_time`."""
 
     request_id: str
     records: list[Document]
+    entry: EntryAnswer | None
+    began: str | None = Field(description="corrected time of its first record")
+    duration_ns: int
     services: list[ServiceAnswer] = Field(description="in order of first appearance")
+    hops: list[HopAnswer] = Field(description="who called whom, in order")
     first_error: Document | None
+    related: list[RelatedAnswer]
+    silent: list[SilentAnswer]
+    clocks: list[ClockAnswer]
     holes: list[HoleAnswer] = Field(description="losses on the hosts involved that can concern this request")
     cut: bool = Field(description="whether the request has more records than are in this answer")
-    complete: bool = Field(description="true: nothing is missing, as far as the ledger knows")
-    incomplete: list[str] = Field(description="why it may be incomplete; empty when complete")
+    verdict: VerdictAnswer
+    complete: bool = Field(description="whether the verdict is: complete, as far as the ledger knows")
+    incomplete: list[str] = Field(description="the reasons of the verdict; empty when complete")
 
 
 class DeadLettersAnswer(BaseModel):
@@ -124,13 +194,28 @@ def story_answer(story: Story) -> Document:
     return {
         "request_id": story.request_id,
         "records": [with_actions(record) for record in story.records],
+        "entry": story.entry,
+        "began": from_ns(story.began) if story.records else None,
+        "duration_ns": story.duration,
         "services": story.services,
+        "hops": [_hop(hop) for hop in story.hops],
         "first_error": with_actions(story.first_error) if story.first_error else None,
+        "related": story.related,
+        "silent": story.silent,
+        "clocks": story.clocks,
         "holes": [hole_answer(hole) for hole in story.holes],
         "cut": story.cut,
-        "complete": not story.incomplete,
+        "verdict": story.verdict,
+        "complete": story.complete,
         "incomplete": story.incomplete,
     }
+
+
+def _hop(hop: Hop) -> Document:
+    return {
+        "from": hop.caller, "to": hop.to, "how": hop.how,
+        "offset_ns": hop.offset_ns, "duration_ns": hop.duration_ns, "status": hop.status,
+    }  # fmt: skip
 
 
 def with_actions(record: Document, kibana: str | None = None) -> Document:

@@ -1,13 +1,25 @@
-"""The story of one request: its records across apps, who took part when, the first error, what may be missing."""
+"""The story of one request: its records across apps in order, who took part and called whom, what may be missing."""
 
-from dataclasses import dataclass, field
-from typing import Any
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from shipper.api.accounts import books
+from shipper.api.accounts import Books, books
 from shipper.api.shown import identify, level_rank, moment, service_of
-from shipper.record.levels import LEVELS, at_least
+from shipper.api.story_related import Related, related
+from shipper.api.story_services import ERROR_RANK, Clock, Service, clocks, failed, services
+from shipper.api.story_usual import Known, homes, learn
+from shipper.record.levels import at_least
+from shipper.record.times import from_ns
 from shipper.search.holes import Hole
 from shipper.search.query import Query
+from shipper.search.story_calls import Hop
+from shipper.search.story_clocks import delays_of, doubtful
+from shipper.search.story_lines import Line, line_of
+from shipper.search.story_told import Told, put_together
+from shipper.search.story_usual import Entry, Silent, outcome, silent_services, unheard_services
+from shipper.search.story_verdict import Findings, Verdict, judge
 from shipper.stores import Reader
 
 #: A request with more records than this is cut, and says so.
@@ -15,47 +27,49 @@ MOST_RECORDS = 5000
 _PAGE = 1000
 #: A request that touched more hosts is told without the ledger of the rest, and says so.
 _MOST_HOSTS = 50
-_ERROR_RANK = LEVELS.index("error")
-
-
-@dataclass(slots=True)
-class Service:
-    """One app's part in a request."""
-
-    name: str
-    first: str
-    last: str
-    count: int = 0
-    errors: int = 0
-    worst_level: str | None = None
-    hosts: list[str] = field(default_factory=list)
+#: Hosts whose clocks are looked into, records that are read for it, and how long before and after the request.
+_MOST_CLOCKS: Final = 24
+_CLOCK_RECORDS: Final = 100
+_CLOCK_NS: Final = 120 * 10**9
+#: A request that has not said how it ended may be on its way for so long.
+_ON_ITS_WAY_NS: Final = 60 * 10**9
+_MOST_SILENT: Final = 10
+#: Questions asked at the same time.
+_TOGETHER: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that is known of one request."""
+    """All that is known of one request. Times are nanoseconds since 1970, by the common clock of its hosts."""
 
     request_id: str
+    #: In order; one whose time was corrected carries it as `shown_time`.
     records: list[dict[str, Any]]
+    began: int
+    duration: int
+    entry: Entry | None
     #: In order of first appearance.
     services: list[Service]
+    hops: list[Hop]
     first_error: dict[str, Any] | None
-    #: Holes of the hosts involved that can hold records of this request.
+    related: list[Related]
+    silent: list[Silent]
+    clocks: list[Clock]
+    #: Holes of the hosts involved, and of those where silent services run, that can hold records of this request.
     holes: list[Hole]
     #: Whether there are more records than are told.
     cut: bool
-    #: Why something may be missing, in words; empty: complete, as far as the ledger knows.
-    incomplete: list[str]
+    verdict: Verdict
 
     @property
-    def began(self) -> int:
-        """Nanoseconds since 1970 of the first record."""
-        return moment(self.records[0])
+    def complete(self) -> bool:
+        """Whether nothing is missing, as far as the ledger and earlier requests tell."""
+        return self.verdict.state == "complete"
 
     @property
-    def duration(self) -> int:
-        """Nanoseconds from the first record to the last one told."""
-        return moment(self.records[-1]) - self.began
+    def incomplete(self) -> list[str]:
+        """Why something may be missing, in words; empty: complete."""
+        return self.verdict.reasons
 
 
 async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
@@ -64,16 +78,42 @@ async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
     if not records and not notes:
         return None
     if not records:
-        return Story(request_id, [], [], None, [], False, notes)
-    first_error = next((record for record in records if level_rank(record) >= _ERROR_RANK), None)
+        verdict = Verdict("incomplete", notes)
+        return Story(request_id, [], 0, 0, None, [], [], None, [], [], [], [], False, verdict)
+    told = await _told(reader, records)
+    hosts = list(dict.fromkeys(line.host for line in told.lines if line.host))
+    shared, (known, unlearned), accounts = await asyncio.gather(
+        related(reader, request_id, told.lines, now),
+        learn(reader, told, now),
+        _accounts(reader, hosts[:_MOST_HOSTS], now),
+    )
+    lanes = services(told)
+    silent = _silent(told, lanes, {id: one for id, one in known.items() if id != request_id}, now)
+    where = await _homes(reader, silent, now, told.lines[-1].shown)
+    more = dict.fromkeys(host for found in where.values() for host in found if host not in hosts)
+    accounts += await _accounts(reader, list(more)[:_MOST_HOSTS], now)
+    holes, unknown = _missing(told.lines, accounts)
     if cut:
         notes.append(f"the request has more than {MOST_RECORDS:,} records; only the first {MOST_RECORDS:,} are told")
-        if first_error is None:
-            errors = Query(request_id=request_id, levels=at_least("error"), limit=1, newest_first=False)
-            found = (await reader.search(errors)).records
-            first_error = identify(found[0]) if found else None
-    holes = await _holes(reader, records, notes, now)
-    return Story(request_id, records, services(records), first_error, holes, cut, notes)
+    if len(hosts) > _MOST_HOSTS:
+        notes.append(f"the ledger was read for {_MOST_HOSTS} of {len(hosts)} hosts")
+    began = told.lines[0].shown
+    return Story(
+        request_id=request_id,
+        records=[_shown(line) for line in told.lines],
+        began=began,
+        duration=told.lines[-1].shown - began,
+        entry=told.entry,
+        services=lanes,
+        hops=told.hops,
+        first_error=await _first_error(reader, request_id, told.lines, cut=cut),
+        related=shared,
+        silent=silent,
+        clocks=clocks(told.shifts),
+        holes=holes,
+        cut=cut,
+        verdict=judge(told.lines, Findings(notes, [*unknown, *unlearned], holes, silent, where)),
+    )
 
 
 async def _records(reader: Reader, request_id: str) -> tuple[list[dict[str, Any]], list[str], bool]:
@@ -90,40 +130,75 @@ async def _records(reader: Reader, request_id: str) -> tuple[list[dict[str, Any]
             return records, list(notes), after is not None
 
 
-async def _holes(reader: Reader, records: list[dict[str, Any]], notes: list[str], now: int) -> list[Hole]:
-    """Return the holes that can concern the records, and note them."""
-    hosts = list(dict.fromkeys(str(record["host.name"]) for record in records if record.get("host.name")))
-    if len(hosts) > _MOST_HOSTS:
-        notes.append(f"the ledger was read for {_MOST_HOSTS} of {len(hosts)} hosts")
+async def _told(reader: Reader, records: Sequence[dict[str, Any]]) -> Told:
+    lines = await asyncio.to_thread(_lines, records)
+    delays = delays_of(lines)
     first, last = moment(records[0]), moment(records[-1])
-    found: list[Hole] = []
-    for name in hosts[:_MOST_HOSTS]:
-        read = await books(reader, now, name)
-        holes = [hole for account in read.accounts for hole in account.holes if hole.concerns(first, last)]
-        if holes:
-            notes += [note for note in read.notes if note not in notes]
-        notes += [hole.told for hole in holes]
-        notes += [told for host in read.hosts for told in host.unknown(first, last)]
-        found += holes
+    doubted = doubtful(delays)[:_MOST_CLOCKS]
+    queries = [
+        Query(start=max(0, first - _CLOCK_NS), end=last + _CLOCK_NS, host=host, limit=_CLOCK_RECORDS)
+        for host in doubted
+    ]
+    for host, page in zip(doubted, await asyncio.gather(*map(reader.search, queries)), strict=True):
+        delays[host] = sorted({*delays[host], *delays_of(_lines(page.records)).get(host, ())})
+    return await asyncio.to_thread(put_together, lines, delays)
+
+
+def _lines(records: Iterable[dict[str, Any]]) -> list[Line]:
+    return [line_of(record, service_of(record)) for record in records]
+
+
+def _shown(line: Line) -> dict[str, Any]:
+    if moment(line.record) == line.shown:
+        return line.record
+    return {**line.record, "shown_time": from_ns(line.shown)}
+
+
+async def _first_error(reader: Reader, request_id: str, lines: Iterable[Line], *, cut: bool) -> dict[str, Any] | None:
+    """Return the first error, although it may come after the records that are told."""
+    for line in lines:
+        if level_rank(line.record) >= ERROR_RANK:
+            return _shown(line)
+    if not cut:
+        return None
+    errors = Query(request_id=request_id, levels=at_least("error"), limit=1, newest_first=False)
+    found = (await reader.search(errors)).records
+    return identify(found[0]) if found else None
+
+
+def _silent(told: Told, lanes: Sequence[Service], known: Known, now: int) -> list[Silent]:
+    """Return who is missed; nobody in a request that may still be on its way."""
+    ended = outcome(told.entry.status if told.entry is not None else None)
+    if not ended and now - told.lines[-1].shown < _ON_ITS_WAY_NS and any(one.outcome for one in known.values()):
+        return []
+    present = {lane.name for lane in lanes}
+    found = unheard_services(known, told.unheard)
+    named = {one.service for one in found}
+    found += silent_services(known, ended, present | named, failed(lanes))
+    return found[:_MOST_SILENT]
+
+
+async def _homes(reader: Reader, silent: Sequence[Silent], now: int, around: int) -> dict[str, list[str]]:
+    found = await asyncio.gather(*(homes(reader, one.service, now, around) for one in silent))
+    return {one.service: hosts for one, hosts in zip(silent, found, strict=True)}
+
+
+async def _accounts(reader: Reader, hosts: Sequence[str], now: int) -> list[Books]:
+    found: list[Books] = []
+    for place in range(0, len(hosts), _TOGETHER):
+        found += await asyncio.gather(*(books(reader, now, host) for host in hosts[place : place + _TOGETHER]))
     return found
 
 
-def services(records: list[dict[str, Any]]) -> list[Service]:
-    """Return who took part in records that are in order, in order of first appearance."""
-    found: dict[str, Service] = {}
-    for record in records:
-        name = service_of(record)
-        time = str(record.get("@timestamp", ""))
-        service = found.get(name)
-        if service is None:
-            service = found[name] = Service(name, time, time)
-        service.last = time
-        service.count += 1
-        rank = level_rank(record)
-        service.errors += rank >= _ERROR_RANK
-        if rank > (-1 if service.worst_level is None else LEVELS.index(service.worst_level)):
-            service.worst_level = LEVELS[rank]
-        host = record.get("host.name")
-        if host and host not in service.hosts:
-            service.hosts.append(host)
-    return list(found.values())
+def _missing(lines: Sequence[Line], accounts: Iterable[Books]) -> tuple[list[Hole], list[str]]:
+    """Return the holes that can concern the records, and what the ledger does not know of their time."""
+    first, last = lines[0].shown, lines[-1].shown
+    found: list[Hole] = []
+    notes: dict[str, None] = {}
+    for read in accounts:
+        holes = [hole for account in read.accounts for hole in account.holes if hole.concerns(first, last)]
+        if holes:
+            notes.update(dict.fromkeys(read.notes))
+        notes.update((told, None) for host in read.hosts for told in host.unknown(first, last))
+        found += holes
+    return found, list(notes)

@@ -10,11 +10,11 @@ from shipper.api import analysis_answers as models
 from shipper.api.answers import ErrorAnswer, encode, with_actions
 from shipper.api.ask import Asking
 from shipper.api.context import MOST, Kind, context, find
-from shipper.api.counting import apps_answer, histogram, histogram_answer, top_answer
+from shipper.api.counting import apps_answer, countable, histogram, histogram_answer, top_answer
 from shipper.api.patterns import compare_answer, patterns_answer
 from shipper.api.question import Name, Question, Time
 from shipper.errors import QueryError
-from shipper.search import names, times
+from shipper.search import times
 from shipper.search.expression import Equals, Or, both
 from shipper.search.query import Query as Asked
 
@@ -84,7 +84,7 @@ def analysis(asking: Asking) -> APIRouter:
     async def counts(request: Request, asked: Annotated[CountsQuestion, Query()]) -> Response:
         """Count records over time; without start and end over all records that match."""
         mine = asking.of(request)
-        by = None if asked.by is None else names.counted(asked.by)
+        by = None if asked.by is None else countable("by", asked.by, ("keyword",))
         found = await mine.within(histogram(mine, asked.query(mine.clock()), by, asked.buckets))
         return _json(histogram_answer(found))
 
@@ -92,7 +92,7 @@ def analysis(asking: Asking) -> APIRouter:
     async def top(request: Request, asked: Annotated[TopQuestion, Query()]) -> Response:
         """List the most frequent values of a field."""
         mine = asking.of(request)
-        field = names.counted(asked.field)
+        field = countable("field", asked.field, ("keyword", "long"))
         return _json(await mine.within(top_answer(mine, asked.query(mine.clock()), field, asked.limit)))
 
     @routes.get("/patterns", responses=_answers(models.PatternsAnswer), response_model=None)
@@ -122,7 +122,7 @@ def analysis(asking: Asking) -> APIRouter:
 
 def _around(routes: APIRouter, asking: Asking) -> None:
     """Add the routes of one record."""
-    missing = {404: {"model": ErrorAnswer, "description": "No record has this id."}}
+    missing: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer, "description": "No record has this id."}}
 
     @routes.get("/records/{id}", responses={**_answers(models.RecordAnswer), **missing}, response_model=None)
     async def record(
@@ -140,13 +140,15 @@ def _around(routes: APIRouter, asking: Asking) -> None:
         mine = asking.of(request)
         found = await _found(mine, id, asked.at)
         told = await mine.within(context(mine, found, asked.kind, asked.before, asked.after))
-        return _json({
-            "record": with_actions(told.record, mine.kibana),
-            "before": [with_actions(one, mine.kibana) for one in told.neighbours.before],
-            "after": [with_actions(one, mine.kibana) for one in told.neighbours.after],
-            "kind": told.kind,
-            "incomplete": list(told.neighbours.incomplete),
-        })
+        return _json(
+            {
+                "record": with_actions(told.record, mine.kibana),
+                "before": [with_actions(one, mine.kibana) for one in told.neighbours.before],
+                "after": [with_actions(one, mine.kibana) for one in told.neighbours.after],
+                "kind": told.kind,
+                "incomplete": list(told.neighbours.incomplete),
+            }
+        )
 
 
 async def _found(asking: Asking, id: str, at: int | None) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from typing import Any
 
 from shipper.api.ask import Asking
 from shipper.api.shown import moment
+from shipper.errors import QueryError
 from shipper.record.levels import at_least
 from shipper.record.times import from_ns
+from shipper.search import names
 from shipper.search.query import Buckets, Query
 
 _SECOND = 1_000_000_000
@@ -37,6 +39,19 @@ class Histogram:
     def total(self) -> int:
         """Records in all buckets."""
         return sum(sum(values.values()) for values in self.counts.values())
+
+
+def countable(parameter: str, name: str, kinds: tuple[str, ...]) -> str:
+    """Return the full name of a field whose values a store can count; QueryError when it cannot."""
+    field = names.full(name)
+    kind = names.kind_of(field)
+    if kind is None:
+        raise QueryError(f"{parameter}: no such field: {name!r:.80}; {names.suggestion(name)}")
+    if kind not in kinds:
+        raise QueryError(
+            f"{parameter}: {field} is a {kind} field: only values of {' and '.join(kinds)} fields are counted"
+        )
+    return field
 
 
 async def span(asking: Asking, query: Query) -> tuple[int, int]:

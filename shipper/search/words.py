@@ -114,7 +114,7 @@ def _unicode_words(text: str) -> list[str]:
     for run in _RUN.finditer(classes):
         start, end = run.span()
         if end - start <= MAX_WORD // 2:
-            found += [_lower(text[slice(*match.span())]) for match in _GRAMMAR.finditer(classes, start, end)]
+            found += [lower(text[slice(*match.span())]) for match in _GRAMMAR.finditer(classes, start, end)]
         else:
             _long_run(text, classes, start, end, found)
     return found
@@ -127,7 +127,7 @@ def _long_run(text: str, classes: str, at: int, end: int, found: list[str]) -> N
         view = min(end, _view(text, at) if wide else at + MAX_WORD)
         match = _GRAMMAR.match(classes, at, view)
         if match is not None:
-            found.append(_lower(text[at : match.end()]))
+            found.append(lower(text[at : match.end()]))
             at = match.end()
         elif (connectors := _CONNECTORS.match(classes, at, end)) is not None:
             # They start a word only when what they lead to is in view.
@@ -146,7 +146,7 @@ def _view(text: str, start: int) -> int:
     return min(start + MAX_WORD, len(text))
 
 
-def _lower(word: str) -> str:
+def lower(word: str) -> str:
     """Lower-case each character by itself, as Java does: no final sigma, no dot added to `i`."""
     return word.replace("\u03a3", "\u03c3").replace("\u0130", "i").lower()
 

@@ -13,10 +13,13 @@ PARTS = (
     "demo",
     "run",
     "search",
+    "tail",
     "request",
     "context",
     "top",
     "accounts",
+    "bundle",
+    "completion",
     "generate",
     "host",
     "doctor",
@@ -24,6 +27,7 @@ PARTS = (
     "deploy",
     "retention",
     "cluster",
+    "tokens",
 )
 #: They run on every machine, in little memory: nothing of the other commands is imported for them.
 _ALONE = ("host", "doctor")

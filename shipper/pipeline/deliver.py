@@ -16,6 +16,7 @@ from shipper import telemetry
 from shipper.config import PipelineSettings
 from shipper.errors import StoreBusy, StoreRejected
 from shipper.pipeline.buffer import Buffer
+from shipper.pipeline.feed import Batch, Feed
 from shipper.pipeline.intake import Intake
 from shipper.pipeline.ledger import Ledger
 from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
@@ -52,6 +53,8 @@ class Delivery:
         self._intake = intake
         self._settings = settings
         self._ledger = Ledger(self._write_ledger, instance)
+        #: What the store has taken, for those who follow it live.
+        self.feed = Feed()
         self._sending = 0
         self._slot_freed = asyncio.Event()
         self._accepted_at = 0.0
@@ -131,6 +134,13 @@ class Delivery:
         """Outcomes of a batch, whatever it takes: busy stores are tried again, rejected requests are split."""
         if [record for record in records if record.rejection or record.discarded or record.report is not None]:
             return await self._put_around(records)
+        batch = self.feed.begin()
+        try:
+            return await self._put_batch(records, batch)
+        finally:
+            self.feed.end(batch)
+
+    async def _put_batch(self, records: list[Record], batch: Batch) -> list[Outcome]:
         backoff = Backoff()
         while True:
             started = time.perf_counter()
@@ -138,6 +148,7 @@ class Delivery:
             try:
                 outcomes = await self._store.put(records)
             except StoreBusy as busy:
+                batch.again = True
                 await self._pause(backoff, busy)
                 continue
             except StoreRejected as rejected:
@@ -148,6 +159,7 @@ class Delivery:
                 return await self._put(records[:half]) + await self._put(records[half:])
             telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
             self.trouble = None
+            self.feed.taken(batch, records, outcomes)
             return outcomes
 
     async def _put_around(self, records: list[Record]) -> list[Outcome]:

@@ -1,6 +1,6 @@
 """What is counted while records are written: how many per minute and value, and which times a zone of rows holds.
 
-`counts` answers how often, `zones` where to look: rows come about in the order of time, so a zone of 65,536 rows has a
+`counts` answers how often, `zones` where to look: rows come about in the order of time, so a zone of 16,384 rows has a
 narrow range of it, and the search for the newest matches can stop after the zones that may hold them.
 """
 

@@ -16,7 +16,7 @@ FIRST_VERSION: Final = 1
 COUNTED: Final = ("level", "app", "host", "resource")
 MINUTE_NS: Final = 60 * 10**9
 #: Rows of a zone: few enough to look at all of them, many enough that a day has only hundreds of zones.
-ZONE_BITS: Final = 16
+ZONE_BITS: Final = 14
 
 # `words` gets words already cut and lower-cased by search.words: every ASCII character but the space is part of a
 # token, and the `ascii` tokenizer leaves all others alone. No copy of the text, no deletes: a day goes as a file.

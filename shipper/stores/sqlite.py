@@ -18,7 +18,9 @@ from shipper.search.ledger import Entry, Range, Report
 from shipper.search.query import Page, Query
 from shipper.stores import _sqlite_files as files
 from shipper.stores import _sqlite_read as read
+from shipper.stores._sqlite_reading import Limit
 from shipper.stores._sqlite_retention import SqliteKeeper
+from shipper.stores._sqlite_search import search
 from shipper.stores._sqlite_write import Writer
 
 EXAMPLE: Final[dict[str, Any]] = {"type": "sqlite", "path": "data", "retention_days": 14}
@@ -60,7 +62,7 @@ class SqliteReader:
     def __init__(self, directory: Path, seconds: float) -> None:
         self._directory = directory
         self._seconds = seconds
-        self._asked: set[read.Limit] = set()
+        self._asked: set[Limit] = set()
 
     async def __aenter__(self) -> Self:
         """Open nothing yet: files come and go."""
@@ -75,7 +77,7 @@ class SqliteReader:
 
     async def search(self, query: Query) -> Page:
         """Return the records that match, in order."""
-        return await self._ask(read.search, self._directory, query)
+        return await self._ask(search, self._directory, query)
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest dead letters."""
@@ -103,7 +105,7 @@ class SqliteReader:
 
     async def _ask(self, question: Callable[..., _Answer], *arguments: Any) -> _Answer:
         """Run a question in a thread; when nobody waits for the answer any more, it ends."""
-        limit = read.Limit(self._seconds)
+        limit = Limit(self._seconds)
         self._asked.add(limit)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, lambda: question(*arguments, limit))

@@ -19,6 +19,8 @@ from shipper.record import DUPLICATE, STORED, Fate, Outcome
 from shipper.record.times import day, from_ns
 from shipper.search.query import Query
 from shipper.stores import Store, _sqlite_read
+from shipper.stores._sqlite_reading import Limit
+from shipper.stores._sqlite_search import search
 from shipper.stores.sqlite import Config
 from tests.contract.test_reports import report
 from tests.contract.test_stores import DAY_NS, NOON, SERIES, _entry, _letter, record
@@ -247,8 +249,8 @@ async def test_more_days_than_files_may_be_open(settings: Config) -> None:
 async def test_a_question_that_takes_too_long_says_so(settings: Config) -> None:
     async with settings.build("c") as store:
         await store.put([record(n) for n in range(1, 5001)])
-    limit = _sqlite_read.Limit(0)
-    page = _sqlite_read.search(Path(settings.path) / "c", Query(host="nobody"), limit)
+    limit = Limit(0)
+    page = search(Path(settings.path) / "c", Query(host="nobody"), limit)
     assert page.records == []
     assert page.incomplete == ("not searched to the end: it took longer than 0 s",)
     with pytest.raises(StoreBusy):
@@ -258,7 +260,7 @@ async def test_a_question_that_takes_too_long_says_so(settings: Config) -> None:
 async def test_a_question_nobody_waits_for_ends(settings: Config) -> None:
     ended: list[bool] = []
 
-    def question(limit: _sqlite_read.Limit) -> None:
+    def question(limit: Limit) -> None:
         while not limit.over():
             time.sleep(0.01)
         ended.append(True)

@@ -19,7 +19,7 @@ _SPACES: Final = {r"\t": "\t", r"\n": "\n", r"\r": "\r"}
 
 _KEYWORD: Final = re.compile(r'(and|or|not)(?=[\s()"]|$)|(&&)|(\|\|)', re.IGNORECASE)
 _KEYWORDS: Final = ("and", "and", "or")
-_NAME: Final = re.compile(r'([\w@](?:[\w.@*/-]|\\.)*|"(?:[^"\\]|\\.)*")\s*(:(?!:|//)|[<>]=?|!=)', re.DOTALL)
+_NAME: Final = re.compile(r'((?:[^\W\d]|[@*])(?:[\w.@*/-]|\\.)*|"(?:[^"\\]|\\.)*")\s*(:(?!:|//)|[<>]=?|!=)', re.DOTALL)
 _COMPARISON: Final = re.compile(r"[<>]=?")
 _TO: Final = re.compile(r"to(?=\s)", re.IGNORECASE)
 _SIGNED: Final = re.compile(r'[+-](?=[\w"(@*/\\])|!(?!=)')
@@ -82,9 +82,9 @@ def comparison(text: str, at: int) -> tuple[str, int] | None:
 
 
 def field_name(text: str, at: int) -> FieldName | None:
-    """Return the name of a field with what follows it; None when this is no name (`12:30`, `http://…`, `a::b`)."""
+    r"""Return the name of a field with what follows it; None for `10.0.0.1:80`, `http://…`, `a::b`, `C:\temp`."""
     found = _NAME.match(text, at)
-    if found is None or found[1][-1] in "-/" or found[1].isdecimal():
+    if found is None or found[1][-1] in "-/" or (len(found[1]) == 1 and text.startswith("\\", found.end())):
         return None
     name = found[1]
     name = _unquote(name[1:-1]) if name[0] == '"' else "".join(_plain(one[0]) for one in _SIGN.finditer(name))

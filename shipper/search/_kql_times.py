@@ -20,7 +20,10 @@ _ISO: Final = re.compile(
     re.ASCII,
 )
 _DAYS: Final = ("today", "yesterday")
-_RELATIVE: Final = re.compile(r"now|-? ?\d.*", re.IGNORECASE)
+_RELATIVE: Final = re.compile(
+    r"now|-? ?(?:\d{1,9} ?(?:ms|s(?:ec\w{0,5})?|m(?:in\w{0,5})?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:eeks?)?) ?)+(?:ago)?",
+    re.IGNORECASE | re.ASCII,
+)
 #: The last moment that a store can hold as text.
 _LAST: Final = to_ns("2261-12-31T23:59:59.999999999Z")
 #: The first moment of a week, a Monday.
@@ -46,7 +49,7 @@ def is_moment(text: str) -> bool:
     """Whether a text is a relative time, which covers nothing but one moment."""
     typed = text.strip()
     math = _MATH.fullmatch(typed)
-    return not math[2] if math else bool(_RELATIVE.fullmatch(typed)) and _width(typed) == 1
+    return not math[2] if math else _RELATIVE.fullmatch(typed) is not None
 
 
 def _width(typed: str) -> int:

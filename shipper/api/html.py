@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+from starlette.requests import HTTPConnection
 
 from shipper import __version__
 from shipper.api.shown import duration, offset
@@ -85,6 +86,7 @@ def _environment() -> Environment:
 ENVIRONMENT = _environment()
 
 
-def render(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a page."""
-    return HTMLResponse(ENVIRONMENT.get_template(template).render(values), status)
+def render(template: str, status: int = 200, request: HTTPConnection | None = None, **values: Any) -> HTMLResponse:
+    """Return a page; of a request it names the caller."""
+    caller = None if request is None else request.scope.get("shipper.caller")
+    return HTMLResponse(ENVIRONMENT.get_template(template).render(caller=caller, **values), status)

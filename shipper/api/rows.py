@@ -1,33 +1,33 @@
 """Records as lines of a page: cut where they are long, linked where there is more to see."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from shipper.api.actions import Action, actions_of
+from shipper.api.actions import actions_of
 from shipper.api.links import request_url
-from shipper.api.question import Question
 from shipper.api.shown import fields_of, identify, level_rank, moment, service_of
 from shipper.record.fields import BY_NAME
 from shipper.record.levels import LEVELS
-from shipper.record.times import from_ns
+from shipper.record.times import from_ns, to_ns
 
 #: Characters of a message in a line of a list, of a field when the line is opened, and on a record's own page.
 MESSAGE_CUT, FIELD_CUT, PAGE_CUT = 600, 4000, 2_000_000
-#: Colours that apps of a story are told apart by; then they repeat.
-STRIPES = 10
 #: A silence is shown when it is at least this long and at least this part of the story.
 _SILENCE_NS, _SILENCE_PART = 1_000_000_000, 0.2
 
 _FILTERS = {"host.name": "host", "service.name": "app", "log.level": "level"}
 _BLOCKS = frozenset({"message", "error.stack_trace", "event.original", "error.message"})
-_ACTIONS = {
-    "shell": "Shell in its container",
-    "sandbox": "Files of its task",
-    "where": "All tasks of its app",
+_COMMANDS = {"shell": "Shell in its container", "sandbox": "Files of its task", "where": "All tasks of its app"}
+#: The links that a line does not have anyhow.
+_LINKS = {
+    "task": "All of its task",
     "siblings": "Its app on its host",
+    "same": "The same message elsewhere",
+    "kibana": "In Kibana",
 }
 
 
@@ -72,11 +72,14 @@ class Row:
     request_id: str
     request_url: str
     fields: list[FieldRow]
-    #: What a reader can do about it, in words, but for the links that every line has.
-    actions: list[tuple[str, Action]]
+    #: What a reader can do about it: what it is in words, and the command or the address.
+    commands: list[tuple[str, str]]
+    links: list[tuple[str, str]]
     #: Set where the day changes: "2026-11-22".
     day: str = ""
-    #: In a story: nanoseconds since its first record, since the record before (a long silence only), and a colour.
+    #: In a story: the time that it says itself where another is shown, nanoseconds since the story began, nanoseconds
+    #: since the record before (a long silence only), and a colour.
+    said: str = ""
     offset: int = 0
     silence: int = 0
     stripe: int = 0
@@ -87,9 +90,10 @@ class Row:
         return self.full_time[11:23]
 
 
-def row(record: dict[str, Any], field_cut: int = FIELD_CUT) -> Row:
-    """Return one record as a line."""
+def row(record: dict[str, Any], field_cut: int = FIELD_CUT, kibana: str | None = None, lazy: bool = False) -> Row:
+    """Return one record as a line; a lazy one has no fields and actions."""
     record = identify(record)
+    actions = [] if lazy else actions_of(record, kibana)
     at = moment(record)
     rank = level_rank(record)
     request = str(record.get("http.request.id") or "")
@@ -104,14 +108,15 @@ def row(record: dict[str, Any], field_cut: int = FIELD_CUT) -> Row:
         message=_cut(str(record.get("message", "")), MESSAGE_CUT),
         request_id=request,
         request_url=request_url(request),
-        fields=[_field(name, value, field_cut) for name, value in fields_of(record)],
-        actions=[(_ACTIONS[action.name], action) for action in actions_of(record) if action.name in _ACTIONS],
+        fields=[] if lazy else [_field(name, value, field_cut) for name, value in fields_of(record)],
+        commands=[(_COMMANDS[one.name], one.command) for one in actions if one.name in _COMMANDS],
+        links=[(_LINKS[one.name], one.url) for one in actions if one.name in _LINKS],
     )
 
 
-def rows(records: Iterable[dict[str, Any]]) -> list[Row]:
+def rows(records: Iterable[dict[str, Any]], kibana: str | None = None, lazy: bool = False) -> list[Row]:
     """Return records as lines that say where a day begins."""
-    found = [row(record) for record in records]
+    found = [row(record, kibana=kibana, lazy=lazy) for record in records]
     day = ""
     for line in found:
         if line.full_time[:10] != day:
@@ -119,19 +124,22 @@ def rows(records: Iterable[dict[str, Any]]) -> list[Row]:
     return found
 
 
-def story_rows(records: list[dict[str, Any]], stripes: dict[str, int]) -> list[Row]:
-    """Return the records of a story as lines with their offsets, silences and colours."""
-    found = rows(records)
-    if not found:
-        return found
-    began, length = found[0].at, found[-1].at - found[0].at
-    before = began
-    for line in found:
+def story_rows(records: list[dict[str, Any]], began: int, stripes: Mapping[str, int], lazy: bool = False) -> list[Row]:
+    """Return records of a story, in its order, as lines with their offsets, silences and colours.
+
+    `began` is when the story did, in nanoseconds since 1970.
+    """
+    found = rows(records, lazy=lazy)
+    for line, record in zip(found, records, strict=True):
+        shown = record.get("shown_time")
+        if isinstance(shown, str):
+            line.said, line.full_time, line.at = line.full_time, shown, to_ns(shown)
         line.offset = line.at - began
-        line.stripe = stripes[line.service]
-        if line.at - before >= max(_SILENCE_NS, int(length * _SILENCE_PART)):
-            line.silence = line.at - before
-        before = line.at
+        line.stripe = stripes.get(line.service, 0)
+    length = found[-1].at - found[0].at if found else 0
+    for before, line in pairwise(found):
+        if line.at - before.at >= max(_SILENCE_NS, int(length * _SILENCE_PART)):
+            line.silence = line.at - before.at
     return found
 
 
@@ -149,33 +157,3 @@ def _field(name: str, value: Any, cut: int) -> FieldRow:
 
 def _cut(text: str, length: int) -> Shown:
     return Shown(text if len(text) <= length else text[:length], len(text))
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One app's line in the picture of a story; places are 0 to 1000."""
-
-    stripe: int
-    x: int
-    width: int
-    #: Places of its records, and their levels.
-    ticks: list[tuple[int, str]]
-
-
-def lanes(found: list[Row], stripes: dict[str, int]) -> dict[str, Lane]:
-    """Return when each app of a story wrote, to be drawn; at most one tick per place and level."""
-    length = max(1, found[-1].at - found[0].at)
-    places: dict[str, dict[tuple[int, str], None]] = {name: {} for name in stripes}
-    for line in found:
-        kind = "error" if line.level in LEVELS[LEVELS.index("error") :] else "warn" if line.level == "warn" else ""
-        places[line.service][min(996, 996 * line.offset // length), kind] = None
-    drawn = {}
-    for name, ticks in places.items():
-        first, last = min(tick[0] for tick in ticks), max(tick[0] for tick in ticks)
-        drawn[name] = Lane(stripes[name], first, last - first + 4, sorted(ticks, key=lambda tick: (tick[1], tick[0])))
-    return drawn
-
-
-def without(asked: Question, name: str) -> str:
-    """Return the link to a question with one parameter left out."""
-    return asked.url(**{name: None, "cursor": None})

@@ -21,7 +21,12 @@ PATHS = (
     "/dead-letters",
     "/docs",
     "/records/lb1n-0000000001?at=1795357200000000000",
+    "/apps?start=7d",
+    "/patterns",
+    "/tail?app=shop-api",
 )
+#: Which of them show records, and so whether any are missing.
+RECORD = PATHS[5]
 
 
 @pytest.fixture
@@ -127,19 +132,20 @@ async def test_a_wrong_question_keeps_what_was_typed(client: httpx.AsyncClient) 
 
 async def test_incomplete_is_said_on_every_page(client: httpx.AsyncClient, reader: MemoryReader) -> None:
     reader.incomplete = ("day <2026.11.20> lost",)
-    for path in ("/", "/?text=zebra", "/requests/6f1c2a9e", "/requests/nobody", PATHS[-1]):
+    for path in ("/", "/?text=zebra", "/requests/6f1c2a9e", "/requests/nobody", RECORD):
         page = (await client.get(path)).text
-        assert "Possibly incomplete" in page, path
+        assert "<strong>Possibly incomplete" in page or "<strong>Incomplete" in page, path
         assert "day &lt;2026.11.20&gt; lost" in page
 
 
 async def test_story_page(client: httpx.AsyncClient, reader: MemoryReader) -> None:
     page = (await client.get("/requests/6f1c2a9e")).text
-    assert "Possibly incomplete" in page  # 6 to 8 of web-3
+    assert "<strong>Incomplete:</strong>\n3 records of host web-3 missing (numbers 6 to 8 of series web3n)" in page
     assert "First error" in page
     assert "+4.021 s" in page
     assert "no record for 2.002 s" in page
-    assert page.count("<svg") == 5
+    assert page.count('<rect class="bar"') == 5
+    assert page.count('<rect class="hatch"') == 1
     reader.entries = []
     assert "<strong>Complete</strong>, as far as the ledger knows." in (await client.get("/requests/6f1c2a9e")).text
     missing = await client.get("/requests/nobody")

@@ -18,6 +18,8 @@ from shipper.errors import ConfigError, QueryError
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMES = 'times: 15m, 2h, 7d (so long ago), 2026-11-22, "2026-11-22 14:00", "yesterday 14:00"; all in UTC'
 _AGO = re.compile(r"-\d")
+#: An error in another parameter says so first.
+_OTHER = re.compile(r"(?!query:)[a-z_]+: ")
 _LONGEST_TOKEN = 512
 #: Columns of a question that are shown around the place of an error.
 _SHOWN = 72
@@ -193,7 +195,7 @@ def run(ask: Ask, options: argparse.Namespace) -> int:
 def pointed(error: QueryError, query: str | None) -> QueryError:
     """Return an error in a query with the query below it, and a caret where it went wrong."""
     place = error.position
-    if query is None or place is None or not 0 <= place <= len(query):
+    if query is None or place is None or not 0 <= place <= len(query) or _OTHER.match(str(error)):
         return error
     start = max(0, place - _SHOWN // 2)
     before, after = one_line(query[start:place]), one_line(query[place : start + _SHOWN])

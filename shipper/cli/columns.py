@@ -8,22 +8,14 @@ from shipper.api.shown import level_rank, service_of
 from shipper.cli.terminal import BOLD, DIM, Style, cells, fit, message_lines, one_line
 from shipper.errors import QueryError
 from shipper.record.levels import LEVELS
+from shipper.search import names
 
-#: What may be asked for by a short name; every field's full name may be, too.
+#: Short names beside those of the query language; every field's full name may be used, too.
 FIELDS = {
-    "time": "@timestamp",
-    "level": "log.level",
-    "host": "host.name",
-    "app": "service.name",
-    "version": "service.version",
-    "task": "orchestrator.resource.id",
+    **names.SHORT,
     "container": "container.id",
-    "request": "http.request.id",
-    "trace": "trace.id",
-    "status": "http.response.status_code",
-    "path": "url.path",
-    "user": "user.id",
     "logger": "log.logger",
+    "path": "url.path",
     "sequence": "event.sequence",
 }
 #: For spreadsheets, and for terminals of at least this width; narrower ones get fewer.
@@ -43,16 +35,19 @@ def chosen(text: str | None, style: Style) -> tuple[str, ...]:
     """Return the names of the columns that were asked for, else those that fit; QueryError for too many or none."""
     if text is None:
         width = style.width
-        return ALL if width is None else next(names for least, names in _BY_WIDTH if width >= least)
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names or len(names) > _MOST_COLUMNS:
+        return ALL if width is None else next(fitting for least, fitting in _BY_WIDTH if width >= least)
+    wanted = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not wanted or len(wanted) > _MOST_COLUMNS:
         raise QueryError(f"--columns: 1 to {_MOST_COLUMNS} names with commas between (short: {' '.join(FIELDS)})")
-    return names
+    for name in wanted:
+        if name not in FIELDS and name != "id" and names.kind_of(name) is None:
+            raise QueryError(f"--columns: no field {one_line(name)}: {one_line(names.suggestion(name))}")
+    return wanted
 
 
 def value_of(record: Mapping[str, Any], column: str) -> Any:
     """Return what a record has in a column; None for nothing. A key below a flattened field is found, too."""
-    if column == "app":
+    if column in ("app", "service"):
         return service_of(record)
     name = FIELDS.get(column, column)
     if name in record:
@@ -72,10 +67,10 @@ def row_of(record: Mapping[str, Any], columns: Sequence[str]) -> list[object]:
 class Columns:
     """Lays out records; columns are as wide as the values seen, up to a limit. The last one takes what is left."""
 
-    def __init__(self, style: Style, clock_only: bool = False, names: Sequence[str] | None = None) -> None:
+    def __init__(self, style: Style, clock_only: bool = False, columns: Sequence[str] | None = None) -> None:
         self._style = style
         self._clock_only = clock_only
-        *self._heads, self._last = names or chosen(None, style)
+        *self._heads, self._last = columns or chosen(None, style)
         self._widths = dict.fromkeys(self._heads, 1) | _FIXED | ({"time": 12} if clock_only else {})
 
     def see(self, records: Iterable[Mapping[str, Any]]) -> None:

@@ -68,7 +68,7 @@ def _at(text: str | None) -> int | None:
 def _lines(found: Mapping[str, Any], style: Style, names: str | None) -> Iterator[str]:
     record = found["record"]
     yield style.paint(f"{one_line(found['kind'])} of {one_line(record.get('id', ''))}", BOLD)
-    columns = Columns(style, names=chosen(names, style))
+    columns = Columns(style, columns=chosen(names, style))
     columns.see((*found["before"], record, *found["after"]))
     for one in found["before"]:
         yield from columns.lines(one, " ")

@@ -135,8 +135,8 @@ def json_line(value: Any) -> str:
 def csv_line(row: Sequence[object]) -> str:
     """Return one row of CSV; texts that begin like a formula get an apostrophe in front."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow([_csv_cell(value) for value in row])
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n").writerow([_csv_cell(value) for value in row])
+    return text.getvalue()[:-1]
 
 
 def _csv_cell(value: object) -> object:

@@ -67,7 +67,7 @@ class RecordsShown:
         self._out = out
         # A file has every column, also when it is looked at on a narrow terminal.
         self._names = chosen(columns, out.style if out.form == "text" else Style())
-        self._columns = Columns(out.style, names=self._names)
+        self._columns = Columns(out.style, columns=self._names)
         self._begun = False
 
     def show(self, records: list[dict[str, Any]]) -> None:

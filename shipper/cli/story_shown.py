@@ -25,20 +25,17 @@ def lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
     yield _title(story, records, began, style)
     yield from _verdict_lines(story, style)
     yield from _first_error_lines(story, began, style)
-    yield from _lane_lines(story, began, codes, style)
-    yield from _hop_lines(story.get("hops") or (), style)
-    yield from _silent_lines(story.get("silent") or (), style)
-    yield from _related_lines(story.get("related") or (), style)
+    yield from _lane_lines(story, codes, style)
+    yield from _hop_lines(story["hops"], style)
+    yield from _gap_lines(story, style)
+    yield from _related_lines(story["related"], style)
     yield ""
     yield from _record_lines(records, began, codes, style)
 
 
 def verdict_of(story: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return whether something is missing in a story, and what: complete, possibly incomplete or incomplete."""
-    verdict = story.get("verdict")
-    if verdict:
-        return str(verdict["state"]), [str(reason) for reason in verdict["reasons"]]
-    return ("complete", []) if story["complete"] else ("possibly incomplete", list(story["incomplete"]))
+    return str(story["verdict"]["state"]), [str(reason) for reason in story["verdict"]["reasons"]]
 
 
 def _corrected(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def _title(story: Mapping[str, Any], records: Sequence[Mapping[str, Any]], began
     first = min(records, key=moment)
     start = one_line(first["@timestamp"])[:23].replace("T", " ")
     title = style.paint(f"request {one_line(story['request_id'])}", BOLD)
-    entry = story.get("entry") or {}
+    entry = story["entry"] or {}
     said = " ".join(one_line(entry[name]) for name in ("method", "path", "status") if entry.get(name) is not None)
     return f"{title}  {count(len(records), 'record')}, {length}, from {start} UTC{f'  {said}' if said else ''}"
 
@@ -74,9 +71,9 @@ def _first_error_lines(story: Mapping[str, Any], began: int, style: Style) -> It
     yield from (f"  {line}" for line in rest)
 
 
-def _lane_lines(story: Mapping[str, Any], began: int, codes: Mapping[str, str], style: Style) -> Iterator[str]:
+def _lane_lines(story: Mapping[str, Any], codes: Mapping[str, str], style: Style) -> Iterator[str]:
     """One line per service: name, from … to, records, hosts, and its time as a bar where there is room."""
-    rows = [(service, _span(service, began), _words(service)) for service in story["services"]]
+    rows = [(service, _span(service), _words(service)) for service in story["services"]]
     if not rows:
         return
     names = min(_MOST_NAME, max(cells(one_line(service["name"])) for service, _, _ in rows))
@@ -95,13 +92,10 @@ def _lane_lines(story: Mapping[str, Any], began: int, codes: Mapping[str, str], 
         yield f"  {style.paint(name, code)}  {first.rjust(firsts)} … {last.ljust(lasts)}{bar}  {painted}".rstrip()
 
 
-def _span(service: Service, began: int) -> tuple[int, int]:
+def _span(service: Service) -> tuple[int, int]:
     """Nanoseconds after the first record at which a service begins and ends."""
-    if service.get("offset_ns") is not None:
-        start = int(service["offset_ns"])
-        return start, start + int(service.get("duration_ns") or 0)
-    first, last = (moment({"@timestamp": service[end]}) - began for end in ("first", "last"))
-    return first, last
+    start = int(service["offset_ns"])
+    return start, start + int(service["duration_ns"])
 
 
 def _words(service: Service) -> str:
@@ -110,9 +104,9 @@ def _words(service: Service) -> str:
     parts = [count(service["count"], "record")]
     if service["errors"]:
         parts.append(count(service["errors"], "error"))
-    if service.get("status") is not None:
+    if service["status"] is not None:
         parts.append(f"status {one_line(service['status'])}")
-    if service.get("clock_shift_ns"):
+    if service["clock_shift_ns"]:
         sign = "-" if service["clock_shift_ns"] < 0 else "+"
         parts.append(f"clock {sign}{duration(abs(int(service['clock_shift_ns'])))}")
     return ", ".join(parts) + (f"  on {where}" if where else "")
@@ -129,19 +123,20 @@ def _hop_lines(hops: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]
     if hops:
         yield style.paint("calls", BOLD)
     for hop in hops[:_MOST_HOPS]:
-        start = offset(int(hop.get("offset_ns") or 0))
-        length = "" if hop.get("duration_ns") is None else f"  {duration(int(hop['duration_ns']))}"
-        status = "" if hop.get("status") is None else f"  status {one_line(hop['status'])}"
+        times = f"{offset(int(hop['offset_ns']))}  {duration(int(hop['duration_ns']))}"
+        status = "" if hop["status"] is None else f"  status {one_line(hop['status'])}"
         how = style.paint(f"  by {one_line(hop['how'])}", DIM)
-        yield f"  {one_line(hop['from'])} → {one_line(hop['to'])}  {start}{length}{status}{how}"
+        yield f"  {one_line(hop['from'])} → {one_line(hop['to'])}  {times}{status}{how}"
     if len(hops) > _MOST_HOPS:
         yield f"  and {len(hops) - _MOST_HOPS:,} more (--story-json)"
 
 
-def _silent_lines(silent: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
-    for one in silent:
-        share = f"{100 * float(one['share']):.0f} % of {int(one['of']):,} such requests"
-        yield f"{style.paint('silent', YELLOW)}  {one_line(one['service'])}: takes part in {share}"
+def _gap_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """Services that usually take part and are silent, and hosts whose clocks were wrong."""
+    for one in story["silent"]:
+        yield f"{style.paint('silent', YELLOW)}  {one_line(one['service'])}: {one_line(one['why'])}"
+    for one in story["clocks"]:
+        yield f"{style.paint('clock', DIM)}  {one_line(one['told'])}"
 
 
 def _related_lines(related: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
@@ -156,7 +151,7 @@ def _record_lines(
     records: Sequence[Mapping[str, Any]], began: int, codes: Mapping[str, str], style: Style
 ) -> Iterator[str]:
     one_day = len({str(record["@timestamp"])[:10] for record in records}) == 1
-    columns = Columns(style, clock_only=one_day, names=("time", "level", "host", "app", "message"))
+    columns = Columns(style, clock_only=one_day, columns=("time", "level", "host", "app", "message"))
     columns.see(records)
     offsets = [offset(moment(record) - began) for record in records]
     width = max(map(len, offsets))

@@ -28,6 +28,8 @@ class Server(HTTPServer):
     def __init__(self, answers: list[tuple[int, Any]]) -> None:
         self.answers = answers
         self.asked: list[str] = []
+        #: Of the last question.
+        self.headers: dict[str, str] = {}
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
@@ -36,6 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        self.server.headers = dict(self.headers)
         status, body = self.server.answers.pop(0)
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
@@ -83,16 +86,33 @@ def page(*records: dict[str, Any], cursor: str | None = None, incomplete: tuple[
 
 
 def story(**changes: Any) -> dict[str, Any]:
+    """The answer of /api/v1/requests/r1: 11 records, two of its services told."""
     records = request_story("r1")
-    service = {"name": "shop-web", "first": records[0]["@timestamp"], "last": records[-1]["@timestamp"]}
+    web = _service("shop-web", 1_200_000, 4_021_800_000, count=2, errors=1, worst_level="error", hosts=["web-3"])
+    mail = _service("shop-mail", 4_090_000_000, 0, lane=1, clock_shift_ns=-2_000_000_000, status=200)
     return {
         "request_id": "r1",
         "records": records,
-        "services": [{**service, "count": 2, "errors": 1, "worst_level": "error", "hosts": ["web-3"]}],
+        "entry": {"service": "shop-web", "method": "POST", "path": "/checkout", "status": 502},
+        "began": records[0]["@timestamp"],
+        "duration_ns": 4_090_000_000,
+        "services": [web, mail],
+        "hops": [],
         "first_error": records[6],
+        "related": [],
+        "silent": [],
+        "clocks": [],
         "holes": [],
         "cut": False,
+        "verdict": {"state": "complete", "reasons": []},
         "complete": True,
         "incomplete": [],
         **changes,
     }
+
+
+def _service(name: str, offset_ns: int, duration_ns: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name, "first": "", "last": "", "count": 1, "errors": 0, "worst_level": None, "hosts": [], "lane": 0,
+        "offset_ns": offset_ns, "duration_ns": duration_ns, "status": None, "clock_shift_ns": 0, **changes,
+    }  # fmt: skip

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from shipper.cli import story_shown
+from shipper.cli.terminal import Style
 from shipper.errors import ShipperError
 from tests.servers.process import free_port
 from tests.unit.api_world import record
@@ -62,20 +64,63 @@ def test_json_is_exact(server: Server, shipper: Ask, capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out) == told
 
 
-def test_request_tells_thestory(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+def test_request_tells_the_story(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
     server.answers = [(200, story())]
     assert shipper("request", "r1") == 0
     out = capsys.readouterr().out
-    assert out.startswith("request r1  11 records, 4.090 s, from 2026-11-22 14:20:00.000 UTC\n")
-    assert "first error  +4.021 s  shop-payment: charge failed" in out
-    assert "\ncomplete as far as the ledger knows\n" in out
+    title = "request r1  11 records, 4.090 s, from 2026-11-22 14:20:00.000 UTC  POST /checkout 502\n"
+    assert out.startswith(
+        f"{title}complete as far as the ledger knows\nfirst error  +4.021 s  shop-payment: charge failed"
+    )
+    assert "\n  shop-web    +1.2 ms … +4.023 s  2 records, 1 error  on web-3\n" in out
+    assert "\n  shop-mail  +4.090 s … +4.090 s  1 record, status 200, clock -2.000 s\n" in out
     assert re.search(r"^\+2\.013 s 14:20:02\.013 warn +pay-1 +shop-payment provider slow", out, re.MULTILINE)
 
 
 def test_request_says_what_may_be_missing(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
-    server.answers = [(200, story(complete=False, incomplete=["12 records of host web-3 \x1b[2J missing"]))]
+    told = story(
+        verdict={"state": "incomplete", "reasons": ["12 records of host web-3 \x1b[2J missing"]},
+        silent=[{"service": "stock\x1b", "share": 0.97, "of": 200, "explained": False, "why": "in 97 % of 200"}],
+        clocks=[{"host": "web-3", "shift_ns": 5, "told": "web-3 was 5 s \u202e behind"}],
+        hops=[
+            {"from": "web", "to": "pay", "how": "span", "offset_ns": 10**7, "duration_ns": 10**9, "status": 500},
+            {"from": "web", "to": "mail", "how": "time", "offset_ns": 0, "duration_ns": 10**6, "status": None},
+        ],
+        related=[{"kind": "trace", "id": "4bf9", "requests": ["r2", "r3"], "query": "trace.id: 4bf9"}],
+    )
+    server.answers = [(200, told)]
     assert shipper("request", "r1") == 0
-    assert "possibly incomplete\n  12 records of host web-3 \\x1b[2J missing\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "\nincomplete\n  12 records of host web-3 \\x1b[2J missing\nfirst error" in out
+    calls = "calls\n  web → pay  +10 ms  1.000 s  status 500  by span\n  web → mail  +0  1 ms  by time\n"
+    rest = "silent  stock\\x1b: in 97 % of 200\nclock  web-3 was 5 s \\u202e behind\nsame trace 4bf9: r2, r3\n\n"
+    assert calls + rest in out
+
+
+def test_the_corrected_time_is_shown(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    told = story()
+    told["records"][0]["shown_time"] = "2026-11-22T14:19:57.000000Z"
+    server.answers = [(200, told)] * 2
+    assert shipper("request", "r1") == 0
+    assert "+0 14:19:57.000 info " in capsys.readouterr().out
+    assert shipper("request", "r1", "--story-json") == 0
+    assert json.loads(capsys.readouterr().out) == told
+
+
+def test_lanes_are_drawn_where_there_is_room() -> None:
+    told = story()
+    told["services"][0]["duration_ns"] = 2_000_000_000
+
+    def bars(width: int) -> list[str]:
+        found = [re.search("[·━]{2,}", line) for line in story_shown.lines(told, Style(width=width))]
+        return [bar[0] for bar in found if bar is not None]
+
+    web, mail = bars(120)
+    assert len(web) == len(mail) >= 16
+    assert re.fullmatch("━+·+", web)
+    assert 0.4 < web.count("━") / len(web) < 0.6
+    assert mail == "·" * (len(mail) - 1) + "━"
+    assert bars(60) == []
 
 
 def test_request_that_nobody_made(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:

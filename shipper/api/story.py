@@ -89,7 +89,7 @@ async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
     )
     lanes = services(told)
     silent = _silent(told, lanes, {id: one for id, one in known.items() if id != request_id}, now)
-    where = await _homes(reader, silent, now, told.lines[-1].shown)
+    where = await _homes(reader, silent, told.lines[-1].shown)
     more = dict.fromkeys(host for found in where.values() for host in found if host not in hosts)
     accounts += await _accounts(reader, list(more)[:_MOST_HOSTS], now)
     holes, unknown = _missing(told.lines, accounts)
@@ -178,8 +178,8 @@ def _silent(told: Told, lanes: Sequence[Service], known: Known, now: int) -> lis
     return found[:_MOST_SILENT]
 
 
-async def _homes(reader: Reader, silent: Sequence[Silent], now: int, around: int) -> dict[str, list[str]]:
-    found = await asyncio.gather(*(homes(reader, one.service, now, around) for one in silent))
+async def _homes(reader: Reader, silent: Sequence[Silent], around: int) -> dict[str, list[str]]:
+    found = await asyncio.gather(*(homes(reader, one.service, around) for one in silent))
     return {one.service: hosts for one, hosts in zip(silent, found, strict=True)}
 
 

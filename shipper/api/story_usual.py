@@ -26,6 +26,8 @@ _PAGES: Final = 2
 #: Requests with so many records that they do not fit those pages are asked for one by one.
 _ONE_BY_ONE: Final = 12
 _MOST_SERVICES: Final = 100
+#: Newest records of a service that are read to find the hosts where it runs.
+_HOME_RECORDS: Final = 50
 #: An answer about earlier requests is not waited for any longer.
 _SECONDS: Final = 1.5
 #: What a request wrote may lie so long before and after the record of its entry.
@@ -117,12 +119,9 @@ async def _one_by_one(reader: Reader, ids: Sequence[str]) -> dict[str, Iterable[
     return {id: [value for value, _ in top.values] for id, top in zip(ids, answers, strict=True)}
 
 
-async def homes(reader: Reader, service: str, now: int, around: int) -> list[str]:
+async def homes(reader: Reader, service: str, around: int) -> list[str]:
     """Return the hosts on which a service wrote last, up to an hour after a time (nanoseconds since 1970)."""
-
-    async def ask() -> list[str]:
-        query = Query(start=around - 24 * _HOUR_NS, end=around + _HOUR_NS, app=service, limit=50)
-        page = await reader.search(query)
-        return list(dict.fromkeys(str(record["host.name"]) for record in page.records if record.get("host.name")))
-
-    return await remembered(reader, ("homes", service, around // _HOUR_NS), now, ask)
+    page = await reader.search(
+        Query(start=around - 24 * _HOUR_NS, end=around + _HOUR_NS, app=service, limit=_HOME_RECORDS)
+    )
+    return list(dict.fromkeys(str(record["host.name"]) for record in page.records if record.get("host.name")))

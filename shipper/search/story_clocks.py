@@ -5,9 +5,9 @@ delays is the clock's difference and a short way. And what is called lies within
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from shipper.search.story_lines import Line
 
@@ -22,6 +22,10 @@ _FURTHEST_BEHIND_NS: Final = 10 * _SECOND
 MOST_SHIFT_NS: Final = 300 * _SECOND
 #: So many of the least delays must be about the same, or a host's records have waited.
 _AGREEING: Final = 3
+
+
+#: By caller's and called host: how much more the called one's clock must be moved, at least and at most.
+_Bounds: TypeAlias = dict[tuple[str, str], tuple[int, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +74,47 @@ def _agree(delays: Sequence[int]) -> bool:
 
 
 def by_calls(shifts: Mapping[str, int], calls: Iterable[Within]) -> dict[str, int]:
-    """Return the shifts, changed where what is called would else lie outside of its call."""
-    bounds: dict[tuple[str, str], tuple[int, int | None]] = {}
+    """Return the shifts, changed where what is called would else lie outside of its call.
+
+    Clocks that are known to be wrong are moved first, so that right ones stay where they are.
+    """
+    bounds: _Bounds = {}
     for call in calls:
         if call.host and call.caller_host and call.host != call.caller_host:
             pair = call.caller_host, call.host
             bounds[pair] = _narrower(bounds.get(pair), _bound(call))
     found = dict(shifts)
-    for caller, host in _callers_first(bounds):
+    pairs = _callers_first(bounds)
+    right = {host for pair in bounds for host in pair if host not in shifts}
+    for host in dict.fromkeys(host for pair in pairs for host in pair):
+        if host not in right:
+            found[host] = _fitted(host, found, bounds, right)
+            right.add(host)
+    for caller, host in pairs:
         low, high = bounds[caller, host]
+        noise = 0 if caller in shifts or host in shifts else ROUNDED_NS
         apart = found.get(host, 0) - found.get(caller, 0)
-        if apart < low - ROUNDED_NS or (high is not None and apart > high + ROUNDED_NS):
+        if apart < low - noise or (high is not None and apart > high + noise):
             middle = low if high is None else (low + high) // 2
             found[host] = _bounded(found.get(caller, 0) + middle)
     return {host: shift for host, shift in found.items() if shift}
+
+
+def _fitted(host: str, shifts: Mapping[str, int], bounds: _Bounds, right: Collection[str]) -> int:
+    """Return the shift of a host, moved to where it agrees with the hosts whose clocks are right, if it can."""
+    lows, highs = [], []
+    for (caller, called), (low, high) in bounds.items():
+        if called == host and caller in right:
+            lows.append(shifts.get(caller, 0) + low)
+            highs += [] if high is None else [shifts.get(caller, 0) + high]
+        elif caller == host and called in right:
+            highs.append(shifts.get(called, 0) - low)
+            lows += [] if high is None else [shifts.get(called, 0) - high]
+    shift = shifts[host]
+    if lows and highs and max(lows) <= min(highs):
+        inside = max(lows) <= shift <= min(highs)
+        return shift if inside else _bounded((max(lows) + min(highs)) // 2)
+    return shift
 
 
 def _bound(call: Within) -> tuple[int, int | None]:

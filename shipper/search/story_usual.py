@@ -61,7 +61,8 @@ def silent_services(
 ) -> list[Silent]:
     """Return who is missed in a request that ended so.
 
-    `failed` are the services of it that answered an error: they explain the silence of those that usually come later.
+    `failed` are the services of it that answered an error, the innermost first: they explain the silence of those that
+    usually come later.
     When too few earlier requests ended as this one did, all those that did not are taken, as far as an error explains.
     """
     alike = [one for one in earlier.values() if one.outcome == ended or not ended]
@@ -104,21 +105,20 @@ def _missed(
     return found
 
 
-def _silent(service: str, count: int, of: int, causes: Collection[str], *, explained: bool) -> Silent:
+def _silent(service: str, count: int, of: int, cause: str, *, explained: bool) -> Silent:
     why = f"{service} took part in {count} of {of} earlier requests like this one and has no record here"
-    if causes:
-        why += f"; {' and '.join(causes)} failed before it, which may be why"
+    if cause:
+        why += f"; {cause} failed before it, which may be why"
     elif explained:
         why += "; this one ended in an error, which may be why"
-    return Silent(service, round(count / of, 3), of, explained or bool(causes), why)
+    return Silent(service, round(count / of, 3), of, explained or bool(cause), why)
 
 
-def _before(service: str, earlier: Collection[Earlier], failed: Collection[str]) -> list[str]:
-    """Return which of the failed services usually appear before it."""
-    found = []
+def _before(service: str, earlier: Collection[Earlier], failed: Collection[str]) -> str:
+    """Return the first of the failed services that usually appears before it, "" when none does."""
     for cause in failed:
         both = [one.services for one in earlier if service in one.services and cause in one.services]
         first = sum(services.index(cause) < services.index(service) for services in both)
         if both and first > len(both) / 2:
-            found.append(cause)
-    return found[:3]
+            return cause
+    return ""

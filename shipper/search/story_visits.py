@@ -114,6 +114,9 @@ def service_named(exchange: Exchange, services: Collection[str]) -> str:
     first = target.partition(".")[0]
     if first in services:
         return first
+    longer = [service for service in services if service.endswith(f"-{first}")]  # "payments" is what shop-payments is
+    if len(longer) == 1:
+        return longer[0]
     return target if exchange.sure else ""
 
 

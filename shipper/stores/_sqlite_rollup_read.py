@@ -13,8 +13,8 @@ from shipper.stores._sqlite_where import ALWAYS, Compiler, Condition
 COUNTED_FIELDS: Final = dict(
     zip(("log.level", "service.name", "host.name", "orchestrator.resource.name"), COUNTED, strict=True)
 )
-#: `counts` with NULL for no value, as conditions expect it.
-_VALUES: Final = ", ".join(f"nullif({column}, x'') AS {column}" for column in COUNTED)
+#: `counts` with NULL for no value, as conditions expect it; `key_of_…` is what stands there, in the order of its key.
+_VALUES: Final = ", ".join(f"nullif({column}, x'') AS {column}, {column} AS key_of_{column}" for column in COUNTED)
 SOURCE: Final = f"(SELECT minute, {_VALUES}, count FROM counts)"
 _EVERY_ROW: Final = 2**62
 

@@ -175,8 +175,8 @@ class Compiler:
         self._connection.create_function(name, 1, _of_document(matcher(asked)), deterministic=True)
         if field is None:
             return Condition(f"{name}(document)")
-        known = field if field in BY_NAME else field.rsplit(".", 1)[-1]
-        return Condition(f"(instr(document, ?) AND {name}(document))", (orjson.dumps(known) + b":",))
+        name_in_document = orjson.dumps(field) if field in BY_NAME else orjson.dumps(field.rsplit(".", 1)[-1])[1:]
+        return Condition(f"(instr(document, ?) AND {name}(document))", (name_in_document + b":",))
 
     _by_type: Final[Mapping[type, Callable[["Compiler", Any], Condition]]] = {
         Everything: lambda _, __: ALWAYS,

@@ -15,9 +15,11 @@ from shipper.config import Settings
 from shipper.errors import StoreBusy
 from shipper.record import DeadLetter, Outcome, Record, Repair
 from shipper.search.ledger import Entry, Range, Report
-from shipper.search.query import Page, Query
+from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Query, Top
 from shipper.stores import _sqlite_files as files
 from shipper.stores import _sqlite_read as read
+from shipper.stores._sqlite_around import around as neighbours
+from shipper.stores._sqlite_counts import counts, top
 from shipper.stores._sqlite_reading import Limit
 from shipper.stores._sqlite_retention import SqliteKeeper
 from shipper.stores._sqlite_search import search
@@ -78,6 +80,18 @@ class SqliteReader:
     async def search(self, query: Query) -> Page:
         """Return the records that match, in order."""
         return await self._ask(search, self._directory, query)
+
+    async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
+        """Count what matches over time."""
+        return await self._ask(counts, self._directory, query, buckets, by)
+
+    async def top(self, query: Query, field: str, limit: int) -> Top:
+        """Return the most frequent values of a field."""
+        return await self._ask(top, self._directory, query, field, limit)
+
+    async def around(self, around: Around) -> Neighbours:
+        """Return the neighbours of a record."""
+        return await self._ask(neighbours, self._directory, around)
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest dead letters."""

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from shipper.errors import StoreBusy, StoreUnusable
 from shipper.record import DUPLICATE, STORED, Fate, Outcome
 from shipper.record.times import day, from_ns
+from shipper.search.expression import Equals
 from shipper.search.query import Query
 from shipper.stores import Store, _sqlite_read
 from shipper.stores._sqlite_reading import Limit
@@ -250,7 +251,7 @@ async def test_a_question_that_takes_too_long_says_so(settings: Config) -> None:
     async with settings.build("c") as store:
         await store.put([record(n) for n in range(1, 5001)])
     limit = Limit(0)
-    page = search(Path(settings.path) / "c", Query(host="nobody"), limit)
+    page = search(Path(settings.path) / "c", Query(where=Equals("user.id", "nobody")), limit)
     assert page.records == []
     assert page.incomplete == ("not searched to the end: it took longer than 0 s",)
     with pytest.raises(StoreBusy):

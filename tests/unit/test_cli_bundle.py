@@ -1,5 +1,6 @@
 """The incident bundle: what was answered and nothing else, whole, checkable, and harmless to open."""
 
+import base64
 import hashlib
 import json
 import shutil
@@ -154,6 +155,14 @@ def test_the_same_answers_give_the_same_bytes(
     for name in ("a.zip", "b.zip"):
         assert shipper("bundle", "--app", "x", "--out", str(tmp_path / name)) == 0
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_the_page_allows_its_own_style_and_nothing_else(bundle: Path) -> None:
+    html = (bundle / "index.html").read_text()
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"content=\"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'\"" in html
+    assert "url(" not in style
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ A page of 1000 records never passes through pydantic: the models document, `enco
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,6 +16,9 @@ from shipper.api.shown import identify
 from shipper.api.story import Story
 from shipper.record.times import from_ns
 from shipper.search import cursor as cursors
+from shipper.search import kql
+from shipper.search.expression import Everything
+from shipper.search.expression_of import whole
 from shipper.search.query import Page, Query
 from shipper.search.story_calls import Hop
 
@@ -41,6 +45,7 @@ class RecordsAnswer(BaseModel):
     next_cursor: str | None = Field(description="pass it as cursor for the next page; null: this was the last")
     incomplete: list[str] = Field(description="why records may be missing from this answer; empty: none are")
     searched: Searched
+    kql: str = Field(description="the question but for its times, as KQL: for Kibana, or as `query`; empty: all")
 
 
 class ServiceAnswer(BaseModel):
@@ -186,7 +191,14 @@ def records_answer(page: Page, query: Query) -> Document:
             "start": None if query.start is None else from_ns(query.start),
             "end": None if query.end is None else from_ns(query.end),
         },
+        "kql": as_kql(query),
     }
+
+
+def as_kql(query: Query) -> str:
+    """Return all that a question asks but its times, as KQL; "" when it asks for everything."""
+    asked = whole(replace(query, start=None, end=None))
+    return "" if isinstance(asked, Everything) else kql.write(asked)
 
 
 def story_answer(story: Story) -> Document:

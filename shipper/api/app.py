@@ -13,11 +13,13 @@ from shipper.api.access import rules
 from shipper.api.access.entrance import Entrance
 from shipper.api.access.gate import Gate
 from shipper.api.access.login import login_routes
+from shipper.api.analysis import analysis
 from shipper.api.ask import Asking
 from shipper.api.docs import add_docs
 from shipper.api.errors import add_handlers
 from shipper.api.feed import Hub
 from shipper.api.feed_stream import feeds
+from shipper.api.fields import fields
 from shipper.api.html import STATIC
 from shipper.api.pages import pages
 from shipper.api.routes import health, questions
@@ -57,13 +59,14 @@ def build(
     clock: Callable[[], int] = time.time_ns,
     entrance: Entrance | None = None,
     hub: Hub | None = None,
+    kibana: str | None = None,
 ) -> FastAPI:
     """Return the web application over a store that is open; `status` says what the rest of the process does.
 
-    Without an entrance everybody is let in; without a hub live tails ask the store.
+    Without an entrance everybody is let in; without a hub live tails ask the store; `kibana` is where links to it go.
     """
     entrance = entrance or Entrance()
-    asking = Asking(reader, status, clock)
+    asking = Asking(reader, status, clock, kibana=kibana)
     hub = hub or Hub(reader, clock=clock)
     web = _Web(
         title="shipper",
@@ -77,6 +80,8 @@ def build(
     web.add_middleware(SecurityHeaders)  # around the gate: its refusals carry them too
     add_handlers(web)
     web.include_router(questions(asking))
+    web.include_router(analysis(asking))
+    web.include_router(fields(asking))
     web.include_router(tails(asking, hub))
     web.include_router(feeds(hub))
     web.include_router(health(asking))

@@ -1,6 +1,6 @@
 """What may be asked: the parameters of a search, the same for the API, the page and a link to it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
@@ -10,6 +10,8 @@ from shipper.record import ids
 from shipper.record.levels import LEVELS, at_least, normalise
 from shipper.search import cursor as cursors
 from shipper.search import times
+from shipper.search.expression import Everything, Expression
+from shipper.search.kql import MAX_TEXT, parse
 from shipper.search.query import Phrase, Query
 from shipper.search.words import parse_text
 
@@ -25,6 +27,11 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kql: Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None = Field(
+        default=None,
+        alias="query",  # the name `query` is taken by what a store is asked
+        description='the language: words, "phrases", field:value, * and ?, level >= warn, [a TO b], and or not, ( )',
+    )
     text: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
         default=None, description='words that the message must contain, in any order; "in quotes": next to each other'
     )
@@ -74,6 +81,7 @@ class Question(BaseModel):
             levels=self._levels(),
             request_id=None if self.request_id is None else request_id(self.request_id),
             phrases=() if self.text is None else phrases(self.text),
+            where=None if self.kql is None else _where(self.kql, now),
             after=None if self.cursor is None else cursors.decode(self.cursor),
             limit=self.limit,
             newest_first=self.order == "newest",
@@ -81,7 +89,7 @@ class Question(BaseModel):
 
     def url(self, **changes: object) -> str:
         """Return the link to this question on the page, with some parameters changed (None leaves one out)."""
-        values = self.model_dump(exclude_defaults=True) | changes
+        values = self.model_dump(exclude_defaults=True, by_alias=True) | changes
         kept = {name: value for name, value in values.items() if value not in (None, [])}
         return f"/?{urlencode(kept, doseq=True)}" if kept else "/"
 
@@ -97,6 +105,10 @@ class Question(BaseModel):
         return both
 
 
+#: Names of all parameters, as they stand in a link.
+PARAMETERS: Final = tuple(field.alias or name for name, field in Question.model_fields.items())
+
+
 def question(values: dict[str, Any]) -> Question:
     """Read the parameters of a link; QueryError says what is wrong with one."""
     try:
@@ -109,7 +121,7 @@ def explain(errors: list[Any]) -> str:
     """Return the first of pydantic's errors as one line that names the parameter."""
     first = errors[0]
     if first["type"] == "extra_forbidden":
-        return f"{first['loc'][-1]!r:.80}: no such parameter; known: {', '.join(Question.model_fields)}"
+        return f"{first['loc'][-1]!r:.80}: no such parameter; known: {', '.join(PARAMETERS)}"
     name = next((str(part) for part in reversed(first["loc"]) if isinstance(part, str)), "")
     message = str(first["msg"]).removeprefix("Value error, ")
     return f"{name}: {message[:1].lower()}{message[1:]}"
@@ -136,6 +148,14 @@ def phrases(text: str) -> tuple[Phrase, ...]:
     if text.strip() and not found:
         raise QueryError("text: there is no word in it; a word is made of letters and digits", 0)
     return found
+
+
+def _where(text: str, now: int) -> Expression | None:
+    try:
+        found = parse(text, now)
+    except QueryError as error:
+        raise QueryError(f"query: {error}", error.position) from None
+    return None if isinstance(found, Everything) else found
 
 
 def _level(text: str) -> str:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shipper.api.question import Question, question
+from shipper.api.question import PARAMETERS, Question, question
 from shipper.errors import QueryError
 from shipper.search.query import Query
 
 #: Parameters of a search that a tail does not have: it begins now, and has no pages.
 _NOT_OURS: Final = ("start", "end", "order", "limit", "cursor")
-FILTERS: Final = tuple(name for name in Question.model_fields if name not in _NOT_OURS)
+FILTERS: Final = tuple(name for name in PARAMETERS if name not in _NOT_OURS)
 MOST_BACK: Final = 1000
 _ID: Final = re.compile(r"(\d{1,19})(?::[^\x00-\x1f\x7f]{0,256})?", re.ASCII)
 _OWN: Final = ("back", "last_event_id")

@@ -1,4 +1,4 @@
-"""The language of questions: what people type in Kibana (KQL), and the common forms of Lucene.
+r"""The language of questions: what people type in Kibana (KQL), and the common forms of Lucene.
 
 `field:value`, `field:"phrase"`, `field >= 5`, `field:(a or b)`, `field:[1 TO 5]`, `field:*`, `_exists_:field`, free
 words, "phrases", `*` and `?`, `and or not` and `&& || !`, leading `+` and `-`, parentheses, `\` before a sign. What

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from shipper.api.app import build
-from shipper.api.question import Question, question
+from shipper.api.question import PARAMETERS, Question, question
 from shipper.errors import QueryError, StoreBusy, StoreRejected, StoreUnusable
 from shipper.search import cursor
 from shipper.search.query import Place
@@ -70,6 +70,11 @@ async def sequences(client: httpx.AsyncClient, query: str) -> list[int]:
         ("start=5m", [4, 3]),  # start is included
         ("start=2026-11-22T14:29:50Z&end=now", [4]),
         ("start=today+14:00&app=shop-api", [4, 2]),
+        ("query=timed+level:error", [1]),
+        ("query=level+%3E%3D+warn", [3, 1]),
+        ("query=app:shop-web+or+host:web-4", [3, 2]),
+        ("query=%40timestamp+%3E%3D+now-6m&text=timed", [3]),
+        ("query=&app=shop-web", [3]),
         ("app=&host=&level=&text=&start=&limit=", [4, 3, 2, 1]),
     ],
 )
@@ -79,7 +84,7 @@ async def test_parameters(client: httpx.AsyncClient, query: str, expected: list[
 
 async def test_every_parameter_is_tested_and_described(client: httpx.AsyncClient) -> None:
     described = (await client.get("/openapi.json")).json()["paths"]["/api/v1/records"]["get"]["parameters"]
-    assert {parameter["name"] for parameter in described} == set(Question.model_fields)
+    assert {parameter["name"] for parameter in described} == set(PARAMETERS)
     assert all(parameter["description"] for parameter in described)
 
 
@@ -143,7 +148,10 @@ async def test_an_incomplete_answer_says_so(reader: MemoryReader, client: httpx.
         ("limit=1001", "limit: input should be less than or equal to 1000"),
         ("limit=x", "limit: input should be a valid integer"),
         ("order=random", "order: input should be 'newest' or 'oldest'"),
-        ("lvel=error", "'lvel': no such parameter; known: text, app"),
+        ("query=leve:error", "query: there is no field 'leve'; did you mean level?"),
+        ("query=" + "a" * 2001, "query: string should have at most 2000"),
+        ("query=(timed", "query: this parenthesis is not closed"),
+        ("lvel=error", "'lvel': no such parameter; known: query, text, app"),
     ],
 )
 async def test_errors_say_what_is_wrong(client: httpx.AsyncClient, query: str, said: str) -> None:
@@ -163,6 +171,27 @@ async def test_a_changed_cursor_is_an_error(client: httpx.AsyncClient) -> None:
 async def test_the_place_of_an_error_is_said(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/v1/records?text=" + "a+" * 65)
     assert answer.json()["error"]["position"] == 128
+    answer = await client.get("/api/v1/records?query=timed+leve:error")
+    assert answer.json()["error"]["position"] == 6
+
+
+@pytest.mark.parametrize(
+    ("query", "kql"),
+    [
+        ("", ""),
+        ("start=1h", ""),
+        ("query=*", ""),
+        ("query=timed+status:500&start=1h", "timed and http.response.status_code: 500"),
+        (
+            "app=shop-web&host=web-4&level=error&level=warn&text=%22a+b%22&request_id=r-1",
+            'service.name: "shop-web" and host.name: "web-4" and http.request.id: "r-1" and '
+            'log.level: ("error" or "warn") and message: "a b"',
+        ),
+    ],
+)
+async def test_the_question_is_told_as_kql(client: httpx.AsyncClient, query: str, kql: str) -> None:
+    assert (await client.get(f"/api/v1/records?{query}")).json()["kql"] == kql
+    assert (await client.get("/api/v1/records", params={"query": kql})).json()["kql"] == kql
 
 
 @pytest.mark.parametrize(
@@ -203,6 +232,7 @@ def test_a_question_is_its_link() -> None:
     asked = question({"text": 'a "b c"', "level": ["error", "warn"], "limit": "7", "start": "1h"})
     assert asked.url() == "/?text=a+%22b+c%22&level=error&level=warn&start=1h&limit=7"
     assert asked.url(start=None, app="x&y") == "/?text=a+%22b+c%22&level=error&level=warn&limit=7&app=x%26y"
+    assert question({"query": "level:error a"}).url(limit=5) == "/?query=level%3Aerror+a&limit=5"
     assert Question().url() == "/"
     with pytest.raises(QueryError):
         question({"level": ["x"]})

@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import Any, Final
 
 from shipper.errors import QueryError
+from shipper.search.names import kind_of
 from shipper.search.query import Buckets, Counts, Query, Top
 from shipper.stores._elasticsearch_questions import matching, notes
-from shipper.stores._elasticsearch_where import kind_of
 
 MOST_BUCKETS: Final = 2000
 MOST_VALUES: Final = 1000
 _MOST_IN_A_BUCKET: Final = 200
 _CELLS: Final = 60_000
 _MS: Final = 1_000_000
-_COUNTED: Final = frozenset({"keyword", "long", "ip", "flattened"})
+_COUNTED: Final = frozenset({"keyword", "long", "ip", "key"})
 
 
 def counts_body(query: Query, buckets: Buckets, by: str | None, seconds: float) -> dict[str, Any] | None:

@@ -10,17 +10,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from shipper.errors import QueryError
-from shipper.record.fields import BY_NAME, Kind
 from shipper.record.times import from_ns
 from shipper.search.expression import And, Between, Equals, Everything, Expression, Like, Not, Or, Present, Words
+from shipper.search.names import Kind, kind_of
 from shipper.stores._agreement import LONGEST_KEYWORD
 
 #: Longest term of Lucene, in bytes.
 _LONGEST_TERM: Final = 32_766
 _LARGEST: Final = 2**63 - 1
 _SMALLEST: Final = -(2**63)
-#: `indices.query.bool.max_nested_depth` is 30; a part may need two, and the question around it has one.
-_DEEPEST: Final = 26
+#: `indices.query.bool.max_nested_depth` is 30, of queries of any kind; the question around it is one.
+_DEEPEST: Final = 29
 _MS: Final = 1_000_000
 _ANYWHERE: Final = ("http.request.id", "trace.id")
 
@@ -30,38 +30,12 @@ NONE: Final[Filter] = {"match_none": {}}
 ALL: Final[Filter] = {"match_all": {}}
 
 
-def compiled(expression: Expression, depth: int = 0) -> Filter:
+def compiled(expression: Expression) -> Filter:
     """Return the filter that matches what the expression matches; QueryError when it is nested too deeply."""
-    if depth > _DEEPEST:
+    found = _compile(expression)
+    if _depth(found) > _DEEPEST:
         raise QueryError("the question has too many parts inside each other; ask a flatter one")
-    match expression:
-        case Everything():
-            return ALL
-        case And(parts):
-            found = [compiled(part, depth + 1) for part in _flat(parts, And)]
-            return {"bool": {"filter": found}} if found else ALL
-        case Or(parts):
-            return _any(_flat(parts, Or), depth)
-        case Not(Not(part)):
-            return compiled(part, depth)
-        case Not(part):
-            return {"bool": {"must_not": [compiled(part, depth + 1)]}}
-        case _:
-            return _leaf(expression)
-
-
-def kind_of(field: str) -> Kind | None:
-    """Return what a field is in the index; "flattened" for a key below one, None for a field that is not there."""
-    found = BY_NAME.get(field)
-    return found.kind if found is not None else "flattened" if below(field) else None
-
-
-def below(field: str) -> str | None:
-    """Return the key below a flattened field ("cart" of `labels.cart`), None when it is not one."""
-    for name, found in BY_NAME.items():
-        if found.kind == "flattened" and field.startswith(f"{name}.") and field not in BY_NAME:
-            return field[len(name) + 1 :] or None
-    return None
+    return found
 
 
 def equals(field: str, value: str) -> Filter:
@@ -80,36 +54,92 @@ def one_letter_more(field: str, text: str) -> Filter:
     return _like(field, "".join(f"\\{char}" for char in text) + "?")
 
 
-def _flat(parts: Iterable[Expression], kind: type[And] | type[Or]) -> Iterator[Expression]:
-    """Yield the parts, with those of the same kind taken apart: depth is what the server limits."""
-    for part in parts:
-        if isinstance(part, kind):
-            yield from _flat(part.parts, kind)
+def _compile(expression: Expression) -> Filter:
+    match expression:
+        case Everything():
+            return ALL
+        case And() | Not():
+            return _all(expression)
+        case Or(parts):
+            found = _alternatives(parts)
+            return found[0] if len(found) == 1 else _should(found) if found else NONE
+    return _leaf(expression)
+
+
+def _all(expression: And | Not) -> Filter:
+    """Return one `bool` for all parts, what must not match among them: every level less is one more to ask with."""
+    filters: list[Filter] = []
+    excluded: list[Filter] = []
+    for part in _conjunction(expression):
+        if isinstance(part, Not):
+            excluded += _alternatives((part.part,))
         else:
+            filters.append(_compile(part))
+    if len(filters) == 1 and not excluded:
+        return filters[0]
+    found: Filter = {}
+    if choices := [one for one in filters if "should" in one.get("bool", ())]:
+        deepest = max(choices, key=_depth)
+        filters.remove(deepest)
+        found |= deepest["bool"]
+    if filters:
+        found["filter"] = found.get("filter", []) + filters
+    if excluded:
+        found["must_not"] = found.get("must_not", []) + excluded
+    return {"bool": found} if found else ALL
+
+
+def _conjunction(part: Expression) -> Iterator[Expression]:
+    """Yield the parts that must all match, whatever they are wrapped in."""
+    match part:
+        case And(parts):
+            for inner in parts:
+                yield from _conjunction(inner)
+        case Not(Not(inner)):
+            yield from _conjunction(inner)
+        case _:
             yield part
 
 
-def _any(parts: Iterable[Expression], depth: int) -> Filter:
-    """Return the filter for at least one of the parts; values of one keyword field become one `terms`."""
+def _disjunction(parts: Iterable[Expression]) -> Iterator[Expression]:
+    for part in parts:
+        match part:
+            case Or(inner):
+                yield from _disjunction(inner)
+            case Not(Not(inner)):
+                yield from _disjunction((inner,))
+            case _:
+                yield part
+
+
+def _alternatives(parts: Iterable[Expression]) -> list[Filter]:
+    """Return filters of which one must match; values of one keyword field become one `terms`."""
     values: dict[str, list[str]] = {}
     found = []
-    for part in parts:
+    for part in _disjunction(parts):
         if isinstance(part, Equals) and kind_of(part.field) == "keyword":
             if _indexed(str(part.value)):
                 values.setdefault(part.field, []).append(str(part.value))
         else:
-            found.append(compiled(part, depth + 1))
-    found += [{"terms": {field: texts}} for field, texts in values.items()]
-    if not found:
-        return NONE
-    return found[0] if len(found) == 1 else {"bool": {"should": found, "minimum_should_match": 1}}
+            found.append(_compile(part))
+    return found + [{"terms": {field: texts}} for field, texts in values.items()]
+
+
+def _should(found: list[Filter]) -> Filter:
+    return {"bool": {"should": found, "minimum_should_match": 1}}
+
+
+def _depth(found: Filter) -> int:
+    """How many queries are inside each other."""
+    inner = found.get("bool", {})
+    parts = [part for kind in ("filter", "must_not", "should") for part in inner.get(kind, ())]
+    return 1 + max(map(_depth, parts), default=0)
 
 
 def _leaf(part: Expression) -> Filter:
     match part:
         case Words(words, text, None):
-            found = [phrase("message", words), *(equals(name, text) for name in _ANYWHERE)]
-            return {"bool": {"should": found, "minimum_should_match": 1}}
+            return _should([phrase("message", words), *(equals(name, text) for name in _ANYWHERE)])
         case Words(words, _, str(field)):
             return phrase(field, words) if kind_of(field) == "text" else NONE
         case Like(pattern, field):
@@ -127,7 +157,7 @@ def _equals(field: str, value: str | int) -> Filter:
     match kind_of(field):
         case "keyword":
             return equals(field, str(value))
-        case "flattened":
+        case "key":
             return {"term": {field: str(value)}} if _indexed(str(value)) and _in_a_term(field, str(value)) else NONE
         case "long":
             return _number(field, value)
@@ -179,10 +209,11 @@ def _time(kind: Kind, nanoseconds: int) -> str:
 
 
 def _present(field: str) -> Filter:
-    if below(field):
+    kind = kind_of(field)
+    if kind == "key":
         # `exists` would read a `*` in the key as a pattern.
         return {"prefix": {field: ""}} if _in_a_term(field, "") else NONE
-    return {"exists": {"field": field}} if kind_of(field) not in (None, "unindexed") else NONE
+    return {"exists": {"field": field}} if kind not in (None, "unindexed") else NONE
 
 
 def _like(field: str, pattern: str) -> Filter:
@@ -192,7 +223,7 @@ def _like(field: str, pattern: str) -> Filter:
             return {"wildcard": {field: {"value": _wildcard(tokens)}}}
         case "text" if _sendable(pattern):
             return {"wildcard": {field: {"value": _wildcard(_lower(tokens))}}}
-        case "flattened" if _sendable(pattern) and below(field):
+        case "key" if _sendable(pattern):
             return _like_below(field, tokens)
     return NONE
 

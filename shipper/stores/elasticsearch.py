@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shipper.config import Settings
-from shipper.errors import StoreBusy, StoreRejected, StoreUnusable
+from shipper.errors import QueryError, StoreBusy, StoreRejected, StoreUnusable
 from shipper.record import COMPARED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import from_ns
 from shipper.search.ledger import Entry, Range, Report, merge
@@ -164,6 +164,8 @@ class ElasticsearchReader:
         try:
             answer = await self._server.ask("POST", f"{self._records}/{_SEARCH_ALL}", body)
         except StoreRejected as error:
+            if "Determinizing automaton" in str(error):
+                raise QueryError("a pattern has too many * and ?; use fewer, or words") from None
             if "index_closed_exception" not in str(error):
                 raise
             answer = await self._server.ask("POST", f"{self._records}/{_SEARCH}", body)

@@ -16,6 +16,7 @@ from tests.bench.cost import Cost, send
 from tests.bench.host import measure_host
 from tests.bench.latency import Latency, measure_latency
 from tests.bench.lookup import measure_lookup
+from tests.bench.questions import RECORDS, STORES, measure_questions
 from tests.servers import elasticsearch
 from tests.shipper_process import ShipperProcess
 
@@ -100,14 +101,20 @@ def _searchable(folder: Path, rate: float, scale: float) -> Latency:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["questions"], help="only how fast questions are answered")
     parser.add_argument("--store", action="append", choices=["sink", "sqlite", "elasticsearch"])
     parser.add_argument("--host", action="store_true", help="only what a host costs")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the usual number of records")
+    parser.add_argument("--records", type=int, default=RECORDS, help="records of the day that is asked about")
     options = parser.parse_args()
+    wanted = options.store or ["sink", "sqlite", "elasticsearch"]
+    asked = tuple(store for store in STORES if store in wanted)
+    if options.what == "questions":
+        measure_questions(options.records, asked)
+        return
     if options.host:
         measure_host()
         return
-    wanted = options.store or ["sink", "sqlite", "elasticsearch"]
     with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
         folder = Path(name)
         rate = _throughput(folder, wanted, options.scale)
@@ -116,6 +123,8 @@ def main() -> None:
                 "\nwrite to searchable, SQLite, at half the rate above:", _searchable(folder, rate / 2, options.scale)
             )
             print("request look-up, SQLite:", measure_lookup(folder / "lookup", int(1_000_000 * options.scale)))
+            print()
+        measure_questions(int(options.records * options.scale), asked)
     if options.store is None:
         measure_host()
 

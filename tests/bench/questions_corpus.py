@@ -37,6 +37,9 @@ _GROUP = _REQUEST + _OUTSIDE
 #: Every rare word is written about so often.
 _OCCURRENCES = 10
 _RARE_EVERY = 1000
+#: How many of them its first app writes.
+_FIRST_APP = 3
+_PATHS = ("items", "orders", "users", "carts", "offers", "payments", "sessions", "search")
 _SPREAD_NS = 200_000_000
 
 
@@ -102,9 +105,18 @@ class Day:
             made = self._record(chance, app, host, begin + number * _SPREAD_NS // _GROUP + chance.randrange(1000))
             made.series, made.sequence = self.series(host), sequences[host]
             if number < _REQUEST:
-                made.fields["http.request.id"] = request_id(request)
+                made.fields |= self._of_request(request, number)
             made.seal()
             found.append(made)
+        return found
+
+    def _of_request(self, request: int, number: int) -> dict[str, object]:
+        """Return what says that a record is the one of this number in a request; the first app is asked and answers."""
+        found: dict[str, object] = {"http.request.id": request_id(request), "trace.id": request_id(request) * 2}
+        if number in (0, _FIRST_APP - 1):
+            found |= {"http.request.method": "GET", "url.path": f"/v1/{_PATHS[request % len(_PATHS)]}/{request}"}
+        if number == _FIRST_APP - 1:
+            found |= {"http.response.status_code": 500 if request % 50 == 0 else 200}
         return found
 
     def _record(self, chance: random.Random, app: str, host: int, at: int) -> Record:
@@ -129,11 +141,9 @@ class Day:
             "process.pid": 100 + (bits >> 16 & 255),
             "shipper.input": "docker",
             "shipper.stream": "stdout",
-            "shipper.received_at": time[:23] + "Z",
+            "shipper.received_at": from_ns(at + 10_000_000 + bits % 30_000_000),
             "labels": {"item": str(bits >> 44)},
         }
-        if bits & 2048:
-            made.fields["http.response.status_code"] = (200, 200, 200, 201, 404, 500)[bits % 6]
         return made
 
 

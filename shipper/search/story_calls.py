@@ -58,9 +58,12 @@ def within(links: Iterable[Link]) -> list[Within]:
     found = []
     for link in links:
         if link.called is not None:
-            caller = link.call or link.caller
-            times = (caller.began, caller.ended), (link.called.began, link.called.ended)
-            found.append(Within(link.caller.host, times[0], link.called.host, times[1]))
+            caller, called = link.call or link.caller, link.called
+            caller_ended = caller.ended if isinstance(caller, Call) else caller.answered or caller.ended
+            times = (caller.began, caller_ended), (called.began, called.answered or called.ended)
+            stated = caller.exchange is not None and caller.exchange.duration > 0
+            ends = stated and called.answered > 0
+            found.append(Within(link.caller.host, times[0], called.host, times[1], stated, ends))
     return found
 
 

@@ -24,8 +24,10 @@ MOST_SHIFT_NS: Final = 300 * _SECOND
 _AGREEING: Final = 3
 
 
-#: By caller's and called host: how much more the called one's clock must be moved, at least and at most.
-_Bounds: TypeAlias = dict[tuple[str, str], tuple[int, int | None]]
+#: How much more the called host's clock must be moved than the caller's, at least and at most; None is no bound.
+_Bound: TypeAlias = tuple[int | None, int | None]
+#: By caller's and called host.
+_Bounds: TypeAlias = dict[tuple[str, str], _Bound]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class Within:
     caller: tuple[int, int]
     host: str
     called: tuple[int, int]
+    #: Whether a log says when the caller's began and when both ended; else it is when they wrote.
+    exact_began: bool
+    exact_ended: bool
 
 
 def delays_of(lines: Iterable[Line]) -> dict[str, list[int]]:
@@ -76,58 +81,75 @@ def _agree(delays: Sequence[int]) -> bool:
 def by_calls(shifts: Mapping[str, int], calls: Iterable[Within]) -> dict[str, int]:
     """Return the shifts, changed where what is called would else lie outside of its call.
 
-    Clocks that are known to be wrong are moved first, so that right ones stay where they are.
+    Clocks that are known to be wrong are moved first, so that right ones stay where they are. A right one moves only
+    for calls whose time a log states.
     """
-    bounds: _Bounds = {}
+    exact, loose = _bounds(calls)
+    found = dict(shifts)
+    pairs = _callers_first(loose)
+    right = {host for pair in loose for host in pair if host not in shifts}
+    for host in dict.fromkeys(host for pair in pairs for host in pair):
+        if host not in right:
+            fitted = _fitted(host, found, loose, right)
+            if abs(fitted - found[host]) > WAY_NS:  # too far for what was not stated
+                fitted = _fitted(host, found, exact, right)
+            found[host] = fitted
+            right.add(host)
+    for caller, host in pairs:
+        noise = 0 if caller in shifts or host in shifts else ROUNDED_NS
+        apart = found.get(host, 0) - found.get(caller, 0)
+        moved = _moved(apart, exact.get((caller, host), (None, None)), noise)
+        if moved != apart:
+            found[host] = _bounded(found.get(caller, 0) + moved)
+    return {host: shift for host, shift in found.items() if shift}
+
+
+def _bounds(calls: Iterable[Within]) -> tuple[_Bounds, _Bounds]:
+    """Return the bounds that logs state, and those with what only seems so."""
+    exact: _Bounds = {}
+    loose: _Bounds = {}
     for call in calls:
         if call.host and call.caller_host and call.host != call.caller_host:
             pair = call.caller_host, call.host
-            bounds[pair] = _narrower(bounds.get(pair), _bound(call))
-    found = dict(shifts)
-    pairs = _callers_first(bounds)
-    right = {host for pair in bounds for host in pair if host not in shifts}
-    for host in dict.fromkeys(host for pair in pairs for host in pair):
-        if host not in right:
-            found[host] = _fitted(host, found, bounds, right)
-            right.add(host)
-    for caller, host in pairs:
-        low, high = bounds[caller, host]
-        noise = 0 if caller in shifts or host in shifts else ROUNDED_NS
-        apart = found.get(host, 0) - found.get(caller, 0)
-        if apart < low - noise or (high is not None and apart > high + noise):
-            middle = low if high is None else (low + high) // 2
-            found[host] = _bounded(found.get(caller, 0) + middle)
-    return {host: shift for host, shift in found.items() if shift}
+            low, high = call.caller[0] - call.called[0], call.caller[1] - call.called[1]
+            most = high if high >= low else None  # else it went on when its caller had ended
+            loose[pair] = _narrower(loose.get(pair), (low, most))
+            stated = low if call.exact_began else None, most if call.exact_ended else None
+            exact[pair] = _narrower(exact.get(pair), stated)
+    return exact, loose
+
+
+def _narrower(one: _Bound | None, other: _Bound) -> _Bound:
+    if one is None:
+        return other
+    lows = [low for low in (one[0], other[0]) if low is not None]
+    highs = [high for high in (one[1], other[1]) if high is not None]
+    return max(lows, default=None), min(highs, default=None)
+
+
+def _moved(value: int, bound: _Bound, noise: int) -> int:
+    """Return a value that a bound holds for: its middle, when the value is outside by more than the noise."""
+    low, high = bound
+    if (low is None or value >= low - noise) and (high is None or value <= high + noise):
+        return value
+    if low is None or high is None:
+        return high if low is None and high is not None else low if low is not None else value
+    return (low + high) // 2
 
 
 def _fitted(host: str, shifts: Mapping[str, int], bounds: _Bounds, right: Collection[str]) -> int:
     """Return the shift of a host, moved to where it agrees with the hosts whose clocks are right, if it can."""
-    lows, highs = [], []
+    fitting: _Bound = (None, None)
     for (caller, called), (low, high) in bounds.items():
         if called == host and caller in right:
-            lows.append(shifts.get(caller, 0) + low)
-            highs += [] if high is None else [shifts.get(caller, 0) + high]
+            base = shifts.get(caller, 0)
+            fitting = _narrower(fitting, (None if low is None else base + low, None if high is None else base + high))
         elif caller == host and called in right:
-            highs.append(shifts.get(called, 0) - low)
-            lows += [] if high is None else [shifts.get(called, 0) - high]
-    shift = shifts[host]
-    if lows and highs and max(lows) <= min(highs):
-        inside = max(lows) <= shift <= min(highs)
-        return shift if inside else _bounded((max(lows) + min(highs)) // 2)
-    return shift
-
-
-def _bound(call: Within) -> tuple[int, int | None]:
-    """Return how much more the called host's clock must be moved than the caller's; no upper end: it went on longer."""
-    low, high = call.caller[0] - call.called[0], call.caller[1] - call.called[1]
-    return low, high if high >= low else None
-
-
-def _narrower(one: tuple[int, int | None] | None, other: tuple[int, int | None]) -> tuple[int, int | None]:
-    if one is None:
-        return other
-    highs = [high for high in (one[1], other[1]) if high is not None]
-    return max(one[0], other[0]), min(highs) if highs else None
+            base = shifts.get(called, 0)
+            fitting = _narrower(fitting, (None if high is None else base - high, None if low is None else base - low))
+    if None not in fitting and fitting[0] > fitting[1]:  # type: ignore[operator]  # mypy does not narrow by `in`
+        return shifts[host]
+    return _bounded(_moved(shifts[host], fitting, 0))
 
 
 def _callers_first(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

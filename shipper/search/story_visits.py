@@ -23,6 +23,8 @@ class Visit:
     ended: int
     #: How it ended, by its own HTTP log.
     exchange: Exchange | None = None
+    #: When it answered, by that log; 0 when it has none.
+    answered: int = 0
     spans: set[str] = field(default_factory=set)
     parents: set[str] = field(default_factory=set)
     #: Whether only time says where it begins and ends.
@@ -174,7 +176,8 @@ def _visit(lines: list[Line], answer: Line | None = None) -> Visit:
     if answer is not None and exchange is not None:
         began = min(began, answer.at - exchange.duration)
     spans = {line.span for line in lines if line.span}
-    return Visit(lines[0].service, lines[0].host, list(lines), began, lines[-1].at, exchange, spans)
+    answered = answer.at if answer is not None else 0
+    return Visit(lines[0].service, lines[0].host, list(lines), began, lines[-1].at, exchange, answered, spans)
 
 
 def retried(visit: Visit, caller: Sequence[int]) -> list[Visit]:

@@ -132,9 +132,10 @@ def _hop_lines(hops: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]
 
 
 def _gap_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
-    """Services that usually take part and are silent, and hosts whose clocks were wrong."""
+    """Services that usually take part and are silent, but for those of the verdict; hosts whose clocks were wrong."""
     for one in story["silent"]:
-        yield f"{style.paint('silent', YELLOW)}  {one_line(one['service'])}: {one_line(one['why'])}"
+        if one["why"] not in story["verdict"]["reasons"]:
+            yield f"{style.paint('silent', YELLOW)}  {one_line(one['service'])}: {one_line(one['why'])}"
     for one in story["clocks"]:
         yield f"{style.paint('clock', DIM)}  {one_line(one['told'])}"
 

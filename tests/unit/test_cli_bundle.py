@@ -41,7 +41,10 @@ def _read(path: Path) -> dict[str, bytes]:
 
 
 def test_a_bundle_of_a_request(server: Server, shipper: Ask, tmp_path: Path) -> None:
-    told, out = story(), tmp_path / "incident.zip"
+    hop = {"from": "web<", "to": "pay", "how": "span", "offset_ns": 10**7, "duration_ns": 10**9, "status": 500}
+    clock = {"host": "web-3", "shift_ns": 5, "told": "web-3 was 5 s behind"}
+    told, out = story(hops=[hop], clocks=[clock]), tmp_path / "incident.zip"
+    told["records"][0]["shown_time"] = "2026-11-22T14:19:57.000000Z"
     server.answers = [(200, told), page(*told["records"])]
     assert shipper("bundle", "r1", "--out", str(out)) == 0
     assert server.asked == ["/api/v1/requests/r1", "/api/v1/records?request_id=r1&order=oldest&limit=1000"]
@@ -54,7 +57,10 @@ def test_a_bundle_of_a_request(server: Server, shipper: Ask, tmp_path: Path) -> 
     assert manifest["verdict"] == {"state": "complete", "reasons": []}
     assert (manifest["records"], manifest["cut"]) == (11, False)
     assert manifest["files"].keys() == set(FILES) - {"manifest.json"}
-    assert "charge failed: upstream timed out" in files["index.html"].decode()
+    html = files["index.html"].decode()
+    for shown in ("request r1: 11 records", "charge failed: upstream timed out", "web&lt;", "web-3 was 5 s behind"):
+        assert shown in html
+    assert "<td>2026-11-22 14:19:57.000</td>" in html
     assert list(tmp_path.iterdir()) == [out]
     assert out.stat().st_mode & 0o077 == 0
 

@@ -2,10 +2,11 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from shipper.cli.terminal import count
 
 #: The page shows so many records, each up to so many characters; the other files have all.
 MOST_RECORDS = 2000
@@ -18,7 +19,8 @@ def render(manifest: Mapping[str, Any], story: Mapping[str, Any] | None, records
     from markupsafe import Markup
 
     from shipper.api.html import show
-    from shipper.api.shown import service_of
+    from shipper.api.shown import duration, offset, service_of
+    from shipper.api.visible import visible
 
     folder = Path(__file__).parent / "templates"
     style = (folder / "bundle.css").read_text(encoding="utf-8")
@@ -30,16 +32,23 @@ def render(manifest: Mapping[str, Any], story: Mapping[str, Any] | None, records
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"show": show, "number": lambda number: f"{number:,}"}
-    said = json.dumps(manifest["asked"], ensure_ascii=False)
+    environment.filters |= {
+        "show": show,
+        "plain": visible,
+        "offset": offset,
+        "duration": duration,
+        "number": lambda number: f"{number:,}",
+    }
+    number = count(manifest["records"], "record")
+    shown = story["records"][:MOST_RECORDS] if story else records
     return (
         environment.get_template("bundle.html").render(
             manifest=manifest,
             story=story,
-            asked=said,
+            title=f"request {story['request_id']}: {number}" if story else f"{number} that match a query",
             style=Markup(style),  # noqa: S704  our own file
             style_digest=digest,
-            rows=[_row(record, service_of(record)) for record in records],
+            rows=[_row(record, service_of(record)) for record in shown],
         )
         + "\n"
     )
@@ -48,7 +57,7 @@ def render(manifest: Mapping[str, Any], story: Mapping[str, Any] | None, records
 def _row(record: Mapping[str, Any], service: str) -> dict[str, Any]:
     message, trace = str(record.get("message", "")), str(record.get("error.stack_trace", ""))
     return {
-        "time": str(record.get("@timestamp", ""))[:23].replace("T", " "),
+        "time": str(record.get("shown_time") or record.get("@timestamp", ""))[:23].replace("T", " "),
         "level": str(record.get("log.level", "")),
         "host": str(record.get("host.name", "")),
         "app": service,

@@ -138,9 +138,12 @@ def _each_count(connection: sqlite3.Connection, removal: Removal) -> Iterator[in
 def _choose(connection: sqlite3.Connection, removal: Removal) -> None:
     """Define `chosen(document)`: whether a record is to be deleted."""
     apps, others = frozenset(removal.apps), removal.others
-    connection.create_function(
-        "chosen", 1, lambda document: (orjson.loads(document).get(_APP) in apps) is not others, deterministic=True
-    )
+
+    def chosen(document: bytes) -> bool:
+        app = orjson.loads(document).get(_APP)
+        return (isinstance(app, str) and app in apps) is not others
+
+    connection.create_function("chosen", 1, chosen, deterministic=True)
 
 
 def _slices(connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """Questions to the index of words of a file: what FTS5 is asked, and how many rows it would find."""
 
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -7,9 +8,11 @@ from typing import Any, Final
 from shipper.search.expression import And, Expression, Like, Not, Or, Words
 from shipper.search.query import Phrase
 from shipper.stores._sqlite_globs import is_prefix, literal_start
+from shipper.stores._sqlite_json import path
 
 #: More matches than this, and it is faster to walk along time than to fetch and sort them.
 MANY: Final = 20_000
+_TRACE: Final = re.compile(r"[0-9A-Fa-f-]{16,64}")
 _ID_FIELDS: Final = ("http.request.id", "trace.id")
 
 
@@ -32,6 +35,8 @@ class WordIndex:
     def __init__(self, connection: sqlite3.Connection, columns: Mapping[str, str]) -> None:
         self._connection = connection
         self._id_columns = [columns[field] for field in _ID_FIELDS if field in columns]
+        # Without a column only what looks like a trace id is looked for: it takes a look at every document.
+        self._trace = None if "trace.id" in columns else f"json_extract(document, '{path('trace.id')}')"
         self._known_ids: dict[str, list[str]] = {}
         self.walking = True
 
@@ -71,13 +76,16 @@ class WordIndex:
         return None if excluded is None else f"({found} NOT {excluded})"
 
     def ids(self, text: str) -> list[str]:
-        """Return the columns in which the text is the id of some record."""
+        """Return the columns in which the text is the id of some record; SQL for where it may be, without a column."""
         if text not in self._known_ids:
-            self._known_ids[text] = [
+            known = [
                 column
                 for column in self._id_columns
                 if self._connection.execute(f"SELECT 1 FROM records WHERE {column} = ? LIMIT 1", (text,)).fetchone()
             ]
+            if self._trace is not None and _TRACE.fullmatch(text):
+                known.append(self._trace)
+            self._known_ids[text] = known
         return self._known_ids[text]
 
     def finds_few(self, match: str) -> bool:

@@ -11,7 +11,7 @@ from shipper.search import _kql_times as times
 from shipper.search import _kql_words, names
 from shipper.search._kql_scan import FieldName, Literal
 from shipper.search.expression import Equals, Everything, Expression, Present
-from shipper.search.normal import all_of, any_of, between, like
+from shipper.search.normal import NOTHING, all_of, any_of, between, like
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -87,6 +87,8 @@ def _range(asked: Asked, low: int | None, high: int | None) -> Expression:
     if asked.field == names.LEVEL:
         return any_of(Equals(asked.field, level) for level in LEVELS[low:high])
     if asked.kind == "long":
+        if (low is not None and low > _MOST) or (high is not None and high <= _LEAST):
+            return NOTHING
         low = None if low is None or low <= _LEAST else low
         high = None if high is None or high > _MOST else high
     return between(asked.field, low, high)

@@ -83,12 +83,12 @@ class _Parser:
 
     def _negation(self, field: values.Asked | None) -> Expression | None:
         negative = False
-        start = self.at
         while word := scan.keyword(self.text, self.at) or scan.sign(self.text, self.at):
             if word[0] in ("and", "or"):
                 raise QueryError(f'nothing stands before "{word[0]}"; the word itself is put in "quotes"', self.at)
             negative ^= word[0] != "+"
             self._operand(word)
+        start = self.at
         found = self._group(field) if self.text[self.at] == "(" else self._clause(field)
         return negated(_needed(found, start)) if negative else found
 

@@ -95,7 +95,8 @@ def _name(field: str) -> str:
 
 
 def _value(value: str | int) -> str:
-    return str(value) if isinstance(value, int) else _quoted(value)
+    # A negative number in a list would be read as what it must not be.
+    return str(value) if isinstance(value, int) and value >= 0 else _quoted(str(value))
 
 
 def _quoted(text: str) -> str:

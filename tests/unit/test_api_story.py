@@ -1,13 +1,22 @@
 """A request's story and the ledger behind it: what is told, what may be missing, which holes matter."""
 
+import asyncio
+from typing import Any
+
 import httpx
 import pytest
 
 from shipper.api import story as stories
+from shipper.api import story_usual
+from shipper.api.access.scoped import Scoped, Used
 from shipper.api.accounts import books
 from shipper.api.shown import duration, offset
+from shipper.record.times import from_ns, to_ns
+from shipper.search import kql
+from shipper.search.expression import Equals, Not
 from shipper.search.holes import Kind
 from shipper.search.ledger import Entry
+from shipper.search.query import Page, Query
 from tests.unit.api_world import NOW, SECOND, MemoryReader, entry, record, request_story
 from tests.unit.test_api_records import connect
 
@@ -38,7 +47,19 @@ async def test_the_story(reader: MemoryReader) -> None:
         "errors": 1,
         "worst_level": "error",
         "hosts": ["web-4"],
+        "lane": 2,
+        "offset_ns": 4_000_000,
+        "duration_ns": 4_018_300_000,
+        "status": None,
+        "clock_shift_ns": 0,
     }
+    assert [(hop["from"], hop["to"], hop["how"]) for hop in told["hops"]] == [
+        ("edge-haproxy", "shop-web", "time"), ("shop-web", "shop-api", "time"), ("shop-api", "shop-payment", "time"),
+        ("edge-haproxy", "shop-mail", "time"),
+    ]  # fmt: skip
+    assert (told["began"], told["duration_ns"]) == ("2026-11-22T14:20:00.000000Z", 4_090_000_000)
+    assert told["entry"] == {"service": "edge-haproxy", "method": None, "path": None, "status": None}
+    assert not any("shown_time" in found for found in told["records"])
     assert told["first_error"]["message"] == "charge failed: upstream timed out"
     assert (told["complete"], told["cut"], told["incomplete"], told["holes"]) == (True, False, [], [])
 
@@ -105,6 +126,134 @@ async def test_a_long_story_is_cut_and_says_so(reader: MemoryReader, monkeypatch
     assert (told["cut"], told["complete"]) == (True, False)
     assert told["incomplete"] == ["the request has more than 4 records; only the first 4 are told"]
     assert told["first_error"]["message"] == "charge failed: upstream timed out"  # although it comes later
+    assert told["verdict"] == {"state": "incomplete", "reasons": told["incomplete"]}
+
+
+def visit(number: int, request_id: str, minutes: int, *services: str, **fields: Any) -> list[dict[str, Any]]:
+    """Records of one request for an order, some minutes ago: an answered entry, then the other services."""
+    made = []
+    for place, service in enumerate(("edge", *services)):
+        said = {"http__request__id": request_id, "service__name": service, "host__name": f"host-{service}", **fields}
+        if service == "edge":
+            said |= {
+                "http__request__method": "GET",
+                "url__path": f"/orders/{number}",
+                "http__response__status_code": 200,
+            }
+        at = NOW - minutes * 60 * SECOND + place * 1_000_000
+        made.append(record(100 * number + place, f"{service} says", at=at, series=f"{service}n", **said))
+    return made
+
+
+def visits(count: int, *services: str, **fields: Any) -> list[dict[str, Any]]:
+    """Earlier requests."""
+    return [
+        one for number in range(count) for one in visit(number, f"before-{number}", 90 - number, *services, **fields)
+    ]
+
+
+async def test_who_usually_takes_part_is_learned_from_earlier_requests() -> None:
+    reader = MemoryReader(*visits(30, "orders", "mail"), *visit(50, "r-1", 5, "orders"))
+    told = (await tell(reader)).json()
+    why = "mail took part in 30 of 30 earlier requests like this one and has no record here"
+    assert told["silent"] == [{"service": "mail", "share": 1.0, "of": 30, "explained": False, "why": why}]
+    assert told["verdict"] == {"state": "possibly incomplete", "reasons": [why]}
+    assert told["complete"] is False
+
+
+async def test_a_hole_where_the_silent_service_runs() -> None:
+    reader = MemoryReader(*visits(30, "orders", "mail"), *visit(50, "r-1", 5, "orders"))
+    reader.entries = [
+        entry("m1n", first, last, host="host-mail", started_at=NOW - 400 * SECOND) for first, last in ((1, 4), (7, 9))
+    ]
+    told = (await tell(reader)).json()
+    assert [hole["host"] for hole in told["holes"]] == ["host-mail"]
+    assert told["verdict"]["state"] == "incomplete"
+    assert "where mail runs, which is silent here" in told["verdict"]["reasons"][0]
+
+
+async def test_stories_of_one_entry_point_learn_once_a_minute_but_never_from_themselves() -> None:
+    found = [*visits(6, "orders", "mail"), *visit(50, "r-1", 5, "orders"), *visit(51, "r-2", 5, "orders", "mail")]
+    reader = MemoryReader(*found)
+    first = (await tell(reader)).json()
+    asked = len(reader.asked)
+    second = (await tell(reader, "r-2")).json()
+    assert len(reader.asked) - asked == 1  # its records, and nothing else
+    assert ([one["of"] for one in first["silent"]], second["silent"]) == ([6], [])
+
+
+async def test_what_a_caller_may_not_see_is_not_named_although_another_was_told() -> None:
+    reader = MemoryReader(*visits(30, "orders", "secret"), *visit(50, "r-1", 5, "orders"))
+    narrow = Scoped(reader, Not(Equals("service.name", "secret")), Used(lambda _: None))
+    for asking, silent in ((reader, ["secret"]), (narrow, []), (reader, ["secret"])):
+        told = await stories.tell(asking, "r-1", NOW)
+        assert told is not None
+        assert [one.service for one in told.silent] == silent
+
+
+async def test_too_many_records_of_earlier_requests_are_counted_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story_usual, "_PAGE", 20)
+    reader = MemoryReader(*visits(30, "orders", "mail"), *visit(50, "r-1", 5, "orders"))
+    assert [(one["service"], one["of"]) for one in (await tell(reader)).json()["silent"]] == [("mail", 12)]
+
+
+async def test_earlier_requests_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story_usual, "_SECONDS", 0.0)
+    reader = Slow(*visits(30, "orders", "mail"), *visit(50, "r-1", 5, "orders"))
+    told = await stories.tell(reader, "r-1", NOW)
+    assert told is not None
+    reason = "who usually takes part could not be learned: the store took too long"
+    assert (told.verdict.state, told.verdict.reasons) == ("possibly incomplete", [reason])
+
+
+class Slow(MemoryReader):
+    """A store that never finds earlier requests."""
+
+    async def search(self, query: Query) -> Page:
+        if query.app is not None:
+            await asyncio.Event().wait()
+        return await super().search(query)
+
+
+async def test_a_request_on_its_way_misses_nobody() -> None:
+    going = [one | {"http.response.status_code": None} for one in visit(50, "r-1", 0, "orders")]
+    told = (await tell(MemoryReader(*visits(30, "orders", "mail"), *going))).json()
+    assert (told["silent"], told["entry"]["status"], told["complete"]) == ([], None, True)
+
+
+async def test_related_requests() -> None:
+    trace, labels = "0af7651916cd43dd8448eb211c80319c", {"session_id": 'a"b'}
+    reader = MemoryReader(
+        *visit(50, "r-1", 5, "orders", trace__id=trace, labels=labels, user__id="7f3a91"),
+        *visit(51, "r-2", 6, trace__id=trace),
+        *(one for n in range(9) for one in visit(60 + n, f"s-{n}", 20 + n, labels=labels)),
+        *visit(80, "long-ago", 60 * 24, user__id="7f3a91"),
+    )
+    told = (await tell(reader)).json()["related"]
+    assert [(one["kind"], one["id"], one["requests"]) for one in told] == [
+        ("trace", trace, ["r-2"]),
+        ("session", 'a"b', ["s-0", "s-1", "s-2", "s-3", "s-4"]),
+        ("user", "7f3a91", []),
+    ]
+    for one in told:
+        assert isinstance(kql.parse(one["query"], NOW), Equals)
+
+
+async def test_a_clock_that_is_wrong() -> None:
+    found = visit(50, "r-1", 5, "orders")
+    for number, one in enumerate(found):
+        one["shipper.received_at"] = from_ns(to_ns(one["@timestamp"]) + 20_000_000 - number * 3 * SECOND)
+    told = (await tell(MemoryReader(*found))).json()
+    assert told["clocks"] == [
+        {
+            "host": "host-orders", "shift_ns": -3 * SECOND,
+            "told": "the clock of host host-orders was 3.000 s ahead: it is shown 3.000 s earlier",
+        }
+    ]  # fmt: skip
+    assert [one["service.name"] for one in told["records"]] == ["orders", "edge"]
+    assert told["records"][0]["shown_time"] == "2026-11-22T14:24:57.001000Z"
+    assert told["records"][0]["@timestamp"] == "2026-11-22T14:25:00.001000Z"
+    assert [lane["clock_shift_ns"] for lane in told["services"]] == [-3 * SECOND, 0]
 
 
 async def test_records_without_app_level_and_host() -> None:

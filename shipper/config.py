@@ -79,7 +79,9 @@ class ApiSettings(Settings):
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     access: AccessSettings = AccessSettings()
     feed: FeedSettings = FeedSettings()
-    kibana_url: str | None = Field(default=None, description="where Kibana is, for links to the same question there")
+    kibana_url: str | None = Field(
+        default=None, pattern="^https?://", description="where Kibana is, for links to the same question there"
+    )
 
 
 def component_names(room: str) -> list[str]:

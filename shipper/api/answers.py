@@ -11,6 +11,7 @@ import orjson
 from pydantic import BaseModel, Field
 
 from shipper.api.actions import actions_of
+from shipper.api.kibana import discover_url
 from shipper.api.ledger_answers import HoleAnswer, hole_answer
 from shipper.api.shown import identify
 from shipper.api.story import Story
@@ -46,6 +47,7 @@ class RecordsAnswer(BaseModel):
     incomplete: list[str] = Field(description="why records may be missing from this answer; empty: none are")
     searched: Searched
     kql: str = Field(description="the question but for its times, as KQL: for Kibana, or as `query`; empty: all")
+    kibana: str | None = Field(description="the same question in Kibana's Discover; null: no Kibana is configured")
 
 
 class ServiceAnswer(BaseModel):
@@ -181,17 +183,19 @@ def _plain(value: object) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-def records_answer(page: Page, query: Query) -> Document:
-    """Return a `RecordsAnswer`."""
+def records_answer(page: Page, query: Query, kibana: str | None = None) -> Document:
+    """Return a `RecordsAnswer`; `kibana` is where links to Kibana go."""
+    asked = as_kql(query)
     return {
-        "records": [with_actions(identify(record)) for record in page.records],
+        "records": [with_actions(identify(record), kibana) for record in page.records],
         "next_cursor": None if page.next is None else cursors.encode(page.next),
         "incomplete": list(page.incomplete),
         "searched": {
             "start": None if query.start is None else from_ns(query.start),
             "end": None if query.end is None else from_ns(query.end),
         },
-        "kql": as_kql(query),
+        "kql": asked,
+        "kibana": discover_url(kibana, asked, query.start, query.end, not query.newest_first) or None,
     }
 
 
@@ -201,17 +205,17 @@ def as_kql(query: Query) -> str:
     return "" if isinstance(asked, Everything) else kql.write(asked)
 
 
-def story_answer(story: Story) -> Document:
-    """Return a `StoryAnswer`."""
+def story_answer(story: Story, kibana: str | None = None) -> Document:
+    """Return a `StoryAnswer`; `kibana` is where links to Kibana go."""
     return {
         "request_id": story.request_id,
-        "records": [with_actions(record) for record in story.records],
+        "records": [with_actions(record, kibana) for record in story.records],
         "entry": story.entry,
         "began": from_ns(story.began) if story.records else None,
         "duration_ns": story.duration,
         "services": story.services,
         "hops": [_hop(hop) for hop in story.hops],
-        "first_error": with_actions(story.first_error) if story.first_error else None,
+        "first_error": with_actions(story.first_error, kibana) if story.first_error else None,
         "related": story.related,
         "silent": story.silent,
         "clocks": story.clocks,

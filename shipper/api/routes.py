@@ -41,7 +41,7 @@ def questions(asking: Asking) -> APIRouter:
         """Search records: all given parameters must match; newest first unless asked otherwise."""
         mine = asking.of(request)
         query = asked.query(mine.clock())
-        return _json(answers.records_answer(await mine.within(mine.reader.search(query)), query))
+        return _json(answers.records_answer(await mine.within(mine.reader.search(query)), query, mine.kibana))
 
     @routes.get("/requests/{id:path}", responses={**_answers(answers.StoryAnswer), **_NOT_FOUND}, response_model=None)
     async def story(
@@ -52,7 +52,7 @@ def questions(asking: Asking) -> APIRouter:
         told = await mine.within(tell(mine.reader, request_id(id), mine.clock()))
         if told is None:
             raise HTTPException(404, f"no record carries the request id {id}")
-        return _json(answers.story_answer(told))
+        return _json(answers.story_answer(told, mine.kibana))
 
     @routes.get("/ledger", responses=_answers(LedgerAnswer), response_model=None)
     async def ledger(
@@ -91,7 +91,11 @@ def health(asking: Asking) -> APIRouter:
         reason = None if status.ready else status.reason or "not ready"
         if reason is None:
             reason = await _trouble(asking)
-        told = {"ready": reason is None, "reason": reason or status.reason, "figures": dict(status.figures) if request.scope["shipper.caller"] else {}}
+        told = {
+            "ready": reason is None,
+            "reason": reason or status.reason,
+            "figures": dict(status.figures) if request.scope["shipper.caller"] else {},
+        }
         return _json(told, 200 if reason is None else 503)
 
     @routes.get("/metrics", response_model=str)

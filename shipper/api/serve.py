@@ -78,7 +78,7 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
                 stack.enter_context(entrance.audit)
                 reader = await stack.enter_async_context(config.store.reader(config.cluster))
                 hub = _hub(config, reader, pipeline)
-                server = _server(reader, pipeline, entrance, hub)
+                server = _server(reader, pipeline, entrance, hub, config.api.kibana_url)
                 roles.create_task(server.serve(sockets=[web_socket]))
             http = _url(config.api, web_socket) if web_socket is not None else ""
             try:
@@ -138,7 +138,7 @@ def _hub(config: Config, reader: Reader, pipeline: Pipeline) -> "Hub":
     return Hub(reader, feed if config.sources else None, peers)
 
 
-def _server(reader: Reader, pipeline: Pipeline, entrance: Entrance, hub: "Hub") -> _Server:
+def _server(reader: Reader, pipeline: Pipeline, entrance: Entrance, hub: "Hub", kibana: str | None) -> _Server:
     from shipper.api.app import Status, build  # FastAPI takes 0.7 s to import: only where it is served
 
     def status() -> Status:
@@ -146,7 +146,7 @@ def _server(reader: Reader, pipeline: Pipeline, entrance: Entrance, hub: "Hub") 
         reason = f"the store is busy: {trouble}" if trouble else "" if pipeline.accepting else "not accepting"
         return Status(ready=pipeline.accepting and trouble is None, reason=reason)
 
-    app = build(reader, status, entrance=entrance, hub=hub)
+    app = build(reader, status, entrance=entrance, hub=hub, kibana=kibana)
     settings = uvicorn.Config(
         app,
         http=Guarded,

@@ -7,7 +7,6 @@ of them does; text longer than 1,024 characters is in no keyword index and match
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-
 from typing import TypeAlias
 
 from shipper.search.query import Phrase

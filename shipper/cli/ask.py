@@ -4,12 +4,13 @@ import argparse
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
-from shipper.cli.http import Server
+from shipper.cli.http import Limited, Server
 from shipper.cli.output import Output, output_of
 from shipper.cli.terminal import cells, one_line
 from shipper.cli.waiting import Waiting
@@ -21,6 +22,8 @@ _AGO = re.compile(r"-\d")
 #: An error in another parameter says so first.
 _OTHER = re.compile(r"(?!query:)[a-z_]+: ")
 _LONGEST_TOKEN = 512
+#: How often and how long, in seconds, a server that says "not so fast" is waited for.
+_MOST_WAITS, _LONGEST_WAIT = 5, 60
 #: Columns of a question that are shown around the place of an error.
 _SHOWN = 72
 
@@ -46,9 +49,19 @@ class Answers:
         self.waiting = waiting
 
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        """Return the answer to a question; ShipperError in one line says why there is none."""
-        with self.waiting:
-            return self.source.get(path, parameters or {})
+        """Return the answer to a question; ShipperError in one line says why there is none.
+
+        One that asks page after page is held to the server's limit: it waits as long as the server says.
+        """
+        for _ in range(_MOST_WAITS):
+            with self.waiting:
+                try:
+                    return self.source.get(path, parameters or {})
+                except Limited as limited:
+                    if limited.seconds > _LONGEST_WAIT:
+                        raise
+                    time.sleep(limited.seconds)
+        return self.source.get(path, parameters or {})
 
 
 Ask = Callable[[argparse.Namespace, Answers, Output], int]

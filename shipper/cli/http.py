@@ -19,6 +19,14 @@ class NotFound(ShipperError):
     """The server answered 404."""
 
 
+class Limited(StoreBusy):
+    """The server answered 429: this caller has asked too much; after `seconds` it may again."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class Server:
     """A shipper that answers at a URL."""
 
@@ -33,7 +41,7 @@ class Server:
         """Nothing stays open between two questions."""
 
     def get(self, path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to a question; ShipperError in one line says why there is none."""
+        """Return the answer to a question; ShipperError in one line says why there is none (Limited: not yet)."""
         # Imported here: `shipper --help` must not wait for it.
         from http.client import HTTPException
         from urllib.error import HTTPError, URLError
@@ -90,7 +98,9 @@ def _refused(status: int, body: Any, name: str, retry: str) -> ShipperError:
     if status == 400:
         position = error.get("position") if isinstance(error, dict) else None
         return QueryError(message, position if isinstance(position, int) else None)
-    return StoreBusy(f"{message} (ask again in {int(retry)} s)" if status == 429 and retry.isdecimal() else message)
+    if status == 429 and retry.isascii() and retry.isdecimal() and len(retry) < 6:
+        return Limited(message, int(retry))
+    return StoreBusy(message)
 
 
 def _opener() -> Any:

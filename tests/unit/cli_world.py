@@ -28,6 +28,7 @@ class Server(HTTPServer):
     def __init__(self, answers: list[tuple[int, Any]]) -> None:
         self.answers = answers
         self.asked: list[str] = []
+        self.retry_seconds = 0
         #: Of the last question.
         self.headers: dict[str, str] = {}
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -44,6 +45,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 302:
             self.send_header("Location", "/elsewhere")
+        if status == 429:
+            self.send_header("Retry-After", str(self.server.retry_seconds))
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -161,6 +161,21 @@ def test_errors_are_one_line(server: Server, shipper: Ask, answer: tuple[int, An
     assert len(server.asked) == 1  # no redirect was followed
 
 
+def test_a_limit_is_waited_for(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    refused = (429, {"error": {"message": "too many questions", "position": None}})
+    server.answers = [page(record(1), cursor="c"), refused, refused, page(record(2))]
+    assert shipper("search", "--limit", "0", "--json") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    server.answers = [refused] * 6
+    with pytest.raises(ShipperError, match="too many questions"):
+        shipper("search")
+    assert server.answers == []
+    server.answers, server.retry_seconds = [refused, page(record(1))], 3600
+    with pytest.raises(ShipperError, match="too many questions"):
+        shipper("search")
+    assert len(server.answers) == 1  # nobody waits for an hour
+
+
 def test_nobody_listens() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     options = parse("search", "--url", url)

@@ -207,6 +207,22 @@ def test_verify_a_zip(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "manifest.json cannot be read" in capsys.readouterr().err
 
 
+def test_a_damaged_zip_is_seen(server: Server, shipper: Ask, tmp_path: Path) -> None:
+    server.answers = [page(*_records()), _EMPTY_LEDGER]
+    out = tmp_path / "x.zip"
+    assert shipper("bundle", "--app", "x", "--out", str(out)) == 0
+    whole = out.read_bytes()
+    with zipfile.ZipFile(out) as opened:
+        places = [(one.header_offset + 30 + len(one.filename), one.compress_size) for one in opened.infolist()]
+    assert len(places) == 4
+    for start, size in places:
+        for place in (start, start + size // 2):
+            out.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+            assert main(["bundle", "--verify", str(out)]) in (1, 2)
+    out.write_bytes(whole)
+    assert main(["bundle", "--verify", str(out)]) == 0
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no zip at all", b"PK\x03\x04" + b"\x00" * 40])
 def test_verify_what_is_no_bundle(tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x"

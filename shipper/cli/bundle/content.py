@@ -114,7 +114,9 @@ class _Understood(Answers):
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Return the answer to a question."""
         answer = super().get(path, parameters)
-        self.first = self.first or {"kql": answer.get("kql"), **answer["searched"]}
+        if not self.first:
+            searched = answer["searched"]
+            self.first = {"kql": answer.get("kql"), "start": searched.get("start"), "end": searched.get("end")}
         return answer
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ def verify(path: Path) -> tuple[str, list[str]]:
             with opened(MANIFEST) as stream:
                 text = stream.read(_MOST_MANIFEST + 1)
             return hashlib.sha256(text).hexdigest(), list(_problems(names, opened, _listed(text, path)))
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise ConfigError(f"{one_line(path)}: {one_line(getattr(error, 'strerror', None) or error)}") from None
 
 
@@ -61,9 +62,15 @@ def _problems(names: list[str], opened: _Open, listed: dict[str, tuple[str, int]
         elif name not in names:
             yield f"{name}: is missing"
         else:
-            digest, size = listed[name]
-            with opened(name) as stream:
-                if digest_of(stream, size) != (digest, size):
-                    yield f"{name}: was changed"
+            if not _agrees(opened, name, *listed[name]):
+                yield f"{name}: was changed"
     if names.count(MANIFEST) > 1:
         yield f"{MANIFEST}: is there more than once"
+
+
+def _agrees(opened: _Open, name: str, digest: str, size: int) -> bool:
+    try:
+        with opened(name) as stream:
+            return digest_of(stream, size) == (digest, size)
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        return False

@@ -65,7 +65,9 @@ def _told(error: Exception) -> tuple[int, str, int | None]:
     if isinstance(error, QueryError):
         return 400, str(error), error.position
     if isinstance(error, RequestValidationError):
-        return 400, explain(list(error.errors())), None
+        errors = list(error.errors())
+        too_long = errors[0]["type"] == "string_too_long"
+        return 400, explain(errors), errors[0]["ctx"]["max_length"] if too_long else None
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail), None
     if isinstance(error, StoreRejected):

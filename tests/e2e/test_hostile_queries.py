@@ -29,7 +29,7 @@ def shipper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ShipperP
         cluster = "test"
     else:
         store = {"type": "elasticsearch", "urls": [request.getfixturevalue("elasticsearch_9")], "replicas": 0}
-        cluster = f"hostile-{uuid.uuid4().hex[:12]}"
+        cluster = f"hostile.{uuid.uuid4().hex[:12]}"
     with ShipperProcess(tmp_path, store, cluster=cluster) as running:
         with RelpSession(running.port) as session:
             session.deliver(*(stamped(number, f"request {number} timed out") for number in range(1, RECORDS + 1)))

@@ -22,11 +22,15 @@ def line(level: str, message: str, request: str = REQUEST) -> str:
     return json.dumps({"level": level, "message": message, "request_id": request})
 
 
+def store(folder: Path) -> dict[str, Any]:
+    return {"type": "sqlite", "path": str(folder / "data")}
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShipperProcess]:
     """A shipper that has stored a request over three services, and a hundred other lines."""
     folder = tmp_path_factory.mktemp("cli")
-    with ShipperProcess(folder, {"type": "sqlite", "path": str(folder / "data")}, cluster="prod") as shipper:
+    with ShipperProcess(folder, store(folder), cluster="prod") as shipper:
         wire = Wire(shipper.port)
         web, pay = Machine(wire, "web-1"), Machine(wire, "pay-1")
         for number in range(50):
@@ -146,7 +150,36 @@ def test_choosing_the_files(world: ShipperProcess, tmp_path: Path, capsys: pytes
 
 
 def test_the_installed_command(world: ShipperProcess) -> None:
-    argv = [Path(sys.executable).with_name("shipper"), "search", "charge", "--url", world.url]
+    argv: list[str | Path] = [Path(sys.executable).with_name("shipper"), "search", "charge", "--url", world.url]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_bundle_has_only_what_its_token_may_see(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, apps in (("all", []), ("team", ["--app", "/payments"])):
+        assert main(["tokens", "create", name, "--file", str(run_dir / "tokens"), *apps]) == 0
+        (run_dir / name).write_text(capsys.readouterr().out.split()[-1])
+    with ShipperProcess(
+        run_dir, store(run_dir), api={"port": 0, "access": {"tokens_file": str(run_dir / "tokens")}}
+    ) as shipper:
+        wire = Wire(shipper.port)
+        host = Machine(wire, "web-1")
+        for app in ("gateway", "payments", "gateway"):
+            host.write(app, line("info", f"secret of {app}"))
+        wire.settle()
+        wire.close()
+
+        def bundle(name: str, *token: str) -> int:
+            return main(["bundle", REQUEST, "--out", str(run_dir / f"bundle-{name}"), "--url", shipper.url, *token])
+
+        assert bundle("none") == 2
+        assert "$SHIPPER_TOKEN or --token-file" in capsys.readouterr().err
+        for name in ("all", "team"):
+            assert bundle(name, "--token-file", str(run_dir / name)) == 0
+    for name, seen in (("all", True), ("team", False)):
+        files = list((run_dir / f"bundle-{name}").iterdir())
+        assert len(files) == 5
+        assert any(b"secret of gateway" in file.read_bytes() for file in files) is seen
+        assert all(b"secret of payments" in file.read_bytes() for file in files if file.name != "manifest.json")
+    assert not list(run_dir.glob("bundle-none*"))

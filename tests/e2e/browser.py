@@ -52,6 +52,16 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    async def until(self, condition: str) -> None:
+        """Wait until an expression is true."""
+        async with asyncio.timeout(CALL_SECONDS):
+            while not await self.evaluate(f"Boolean({condition})"):
+                await asyncio.sleep(0.05)
+
+    async def zone(self, name: str) -> None:
+        """Live in a time zone from the next page on."""
+        await self.call("Emulation.setTimezoneOverride", timezoneId=name)
+
     async def click(self, selector: str) -> None:
         """Click a link and wait for the page behind it."""
         self._loaded.clear()
@@ -59,11 +69,19 @@ class Browser:
         async with asyncio.timeout(CALL_SECONDS):
             await self._loaded.wait()
 
+    async def goes(self, key: str) -> None:
+        """Press a key that leads to another page, and wait for that."""
+        self._loaded.clear()
+        await self.press(key)
+        async with asyncio.timeout(CALL_SECONDS):
+            await self._loaded.wait()
+
     async def press(self, key: str) -> None:
         """Press and release one key."""
-        text = key if len(key) == 1 else ""
-        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text)
-        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        code = {"Enter": 13, "Escape": 27}.get(key, 0)
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, windowsVirtualKeyCode=code)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     async def size(self, width: int, height: int) -> None:
         """Give the window a size; a narrow one is a phone."""

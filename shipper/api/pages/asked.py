@@ -82,7 +82,7 @@ class Typed:
         for name, value in parameters(asked).items():
             if name == "level":
                 found += [("level", one, self.url(asked, level=[x for x in value if x != one])) for one in value]
-            elif name in _CHIPS:
+            elif name in _CHIPS and not (name == "start" and _is_range(asked)):
                 found.append((_CHIPS[name], str(value), self.without(asked, name)))
         return found
 
@@ -100,6 +100,10 @@ class Typed:
     def url(self, asked: Question, **changes: object) -> str:
         """Return the link to this page with another question; its first page of records."""
         return link(self.path, asked, **{"cursor": None, **changes})
+
+
+def _is_range(asked: Question) -> bool:
+    return asked.end is None and asked.start in RANGES
 
 
 def names() -> list[str]:

@@ -47,7 +47,7 @@ function showTimes(from = document) {
     for (const line of all(":scope > .record", list)) {
       const utc = find("time", line)?.getAttribute("datetime");
       const own = !utc ? day : inUtc() ? utc.slice(0, 10) : dayOf(new Date(utc));
-      if (own !== day) line.before(make("p", "day", own));
+      if (own !== day) (line.previousElementSibling?.matches(".story-of") ? line.previousElementSibling : line).before(make("p", "day", own));
       day = own;
     }
   }
@@ -80,7 +80,7 @@ function safely(element, text) {
 
 // --- Lines: selecting does not open, fields come when they are wanted, more lines are appended ----------------------
 
-const MORE = 500;
+const MORE = 1000;
 let reading = false;
 
 async function readPage(url, part) {
@@ -112,7 +112,7 @@ async function moreLines(link) {
     const part = await readPage(url, "rows");
     const list = find("#records");
     const first = find(".record", part);
-    list.append(...all(".record, .day", part));
+    list.append(...find(".records", part).children);
     showTimes(list);
     const next = find("[rel=next]", part);
     if (next) link.href = next.getAttribute("href"); else link.replaceWith(make("span", "quiet", "That is all."));
@@ -204,7 +204,7 @@ function listen(live) {
     skipped += Number(count) || 0;
     keep(() => safely(make("p", "skipped"), `${Number(count).toLocaleString("en")} records skipped: ${String(reason).slice(0, 200)}`));
   });
-  source.addEventListener("note", (event) => keep(() => safely(make("p", "skipped"), String(event.data).slice(0, 300))));
+  source.addEventListener("note", (event) => keep(() => safely(make("p", "skipped"), String(JSON.parse(event.data).text).slice(0, 300))));
   button.hidden = false;
   button.addEventListener("click", () => {
     paused = !paused;

@@ -31,6 +31,9 @@ def reason(error: Any) -> str:
     """One line out of the `error` of an answer: its type, its reason and what caused it."""
     if not isinstance(error, dict):
         return _line(str(error))
+    roots = error.get("root_cause")
+    if error.get("type") == "search_phase_execution_exception" and isinstance(roots, list) and roots:
+        return reason(roots[0])  # "all shards failed" says nothing
     cause = error.get("caused_by")
     parts = [str(error.get("type", "error")), str(error.get("reason", ""))]
     if isinstance(cause, dict) and cause.get("reason"):

@@ -182,8 +182,14 @@ def _address(field: str, text: str) -> Filter:
         return NONE
     if "%" in text:
         return NONE
-    whole = network.prefixlen == network.max_prefixlen
-    return {"term": {field: str(network.network_address if whole else network)}}
+    first = network.network_address
+    if network.prefixlen == network.max_prefixlen:
+        return {"term": {field: str(first)}}
+    if isinstance(first, ipaddress.IPv6Address) and first.ipv4_mapped is not None:
+        # Which the server refuses in a CIDR; it keeps addresses of version 4 as such of version 6.
+        last = ipaddress.IPv6Address(int(network.broadcast_address))
+        return {"range": {field: {"gte": str(first), "lte": str(last)}}}
+    return {"term": {field: str(network)}}
 
 
 def _between(field: str, low: int | None, high: int | None) -> Filter:

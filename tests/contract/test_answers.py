@@ -1,5 +1,6 @@
 """Counts over time, most frequent values and neighbours: the same from every store, and what was left out is said."""
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from shipper.record.times import to_ns
 from shipper.search.expression import And, Equals, Everything, Expression, Like, Not, Or, Present, Words
 from shipper.search.query import Around, Buckets, Counts, Neighbours, Query, Top
 from tests.contract.store_world import World
-from tests.contract.test_stores import DAY_NS, NOON, SERIES, put_all, record
+from tests.contract.test_stores import DAY_NS, NOON, SERIES, numbers, put_all, record
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -205,3 +206,12 @@ async def test_a_question_as_large_as_they_come(world: World) -> None:
         await put_all(store, [record(1)])
         world.settle()
         assert len((await store.search(Query(where=deep))).records) == 1
+
+
+async def test_a_pattern_that_is_too_much_is_told_or_answered(world: World) -> None:
+    async with world.store() as store:
+        await put_all(store, [record(1, "a" * 30, url__path="/" + "a" * 30)])
+        world.settle()
+        for field in ("message", "url.path"):
+            with contextlib.suppress(QueryError):
+                assert numbers(await store.search(Query(where=Like("*a" + "?" * 25, field)))) == [1]

@@ -57,6 +57,8 @@ CASES: list[tuple[Expression, dict[str, Any]]] = [
     (Equals("client.ip", "2001:DB8::1"), {"term": {"client.ip": "2001:db8::1"}}),
     (Equals("client.ip", "fe80::1%eth0"), NONE),
     (Equals("client.ip", "10.1.2"), NONE),
+    (Equals("client.ip", "::ffff:10.0.0.0/120"),
+     {"range": {"client.ip": {"gte": "::ffff:a00:0", "lte": "::ffff:a00:ff"}}}),
     (Equals("labels.cart", 7), {"term": {"labels.cart": "7"}}),
     (Equals("labels." + "k" * 40_000, "x"), NONE),
     (Like("*a*", "labels"), NONE),

@@ -36,7 +36,7 @@ class Related:
 async def related(reader: Reader, request_id: str, lines: list[Line], now: int) -> list[Related]:
     """Return what a request shares with others within half an hour before it and after it."""
     shared = _shared(lines)
-    span = lines[0].shown - _HALF_AN_HOUR_NS, lines[-1].shown + _HALF_AN_HOUR_NS
+    span = max(0, lines[0].shown - _HALF_AN_HOUR_NS), lines[-1].shown + _HALF_AN_HOUR_NS
     answers = await asyncio.gather(
         *(_others(reader, field, value, app, span, now) for (_, field, value), app in shared.items())
     )

@@ -17,10 +17,10 @@ from shipper.stores import Reader
 _HOUR_NS: Final = 3600 * 10**9
 #: How far back: at first, and when that gives fewer requests than `_ENOUGH`.
 _LOOK_BACK_NS: Final = (_HOUR_NS, 72 * _HOUR_NS)
-_ENOUGH: Final = 20
-MOST_EARLIER: Final = 50
+_ENOUGH: Final = 10
+MOST_EARLIER: Final = 25
 #: Records of entry points that are read to find so many requests.
-_ENTRY_RECORDS: Final = 150
+_ENTRY_RECORDS: Final = 40
 _PAGE: Final = 1000
 _PAGES: Final = 2
 #: Requests with so many records that they do not fit those pages are asked for one by one.
@@ -53,7 +53,7 @@ async def learn(reader: Reader, told: Told, now: int) -> tuple[Known, list[str]]
 async def _learn(reader: Reader, told: Told, began: int) -> Known:
     entries: dict[str, tuple[int | None, str]] = {}
     for back in _LOOK_BACK_NS:
-        entries = await _entries(reader, told, began - back, began)
+        entries = await _entries(reader, told, max(0, began - back), began)
         if len(entries) >= _ENOUGH:
             break
     services = await _services(reader, list(entries), began) if entries else {}
@@ -122,6 +122,6 @@ async def _one_by_one(reader: Reader, ids: Sequence[str]) -> dict[str, Iterable[
 async def homes(reader: Reader, service: str, around: int) -> list[str]:
     """Return the hosts on which a service wrote last, up to an hour after a time (nanoseconds since 1970)."""
     page = await reader.search(
-        Query(start=around - 24 * _HOUR_NS, end=around + _HOUR_NS, app=service, limit=_HOME_RECORDS)
+        Query(start=max(0, around - 24 * _HOUR_NS), end=around + _HOUR_NS, app=service, limit=_HOME_RECORDS)
     )
     return list(dict.fromkeys(str(record["host.name"]) for record in page.records if record.get("host.name")))

@@ -38,6 +38,8 @@ examples:
   shipper run --config shipper.yaml       receive, store and answer
   shipper request 6f1c2a9e                the whole story of one request
   shipper search "timed out" --since 1h   records of the last hour
+  shipper top --patterns 'level:error'    errors that are alike: how often, and since when
+  shipper bundle 6f1c2a9e                 all of it in one file
 """
 
 

@@ -56,7 +56,7 @@ class Server:
                 return read_answer(200, answer.read(_MOST_BYTES + 1), self.name)
         except HTTPError as error:
             with error:
-                return read_answer(error.code, error.read(2**20), self.name, error.headers.get("Retry-After", ""))
+                return read_answer(error.code, _body(error), self.name, error.headers.get("Retry-After", ""))
         except (URLError, HTTPException, OSError, ValueError) as error:
             raise StoreBusy(
                 f"cannot reach {self.name} ({_reason(error)}): is shipper running? set SHIPPER_URL or --url"
@@ -75,13 +75,35 @@ def read_answer(status: int, body: bytes, name: str, retry: str = "") -> dict[st
         raise StoreBusy(f"{name} answered more than {_MOST_BYTES:,} bytes: ask for a shorter time")
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if status == 200:
         if not isinstance(found, dict):
             raise StoreBusy(f"what answers at {name} is not shipper: set SHIPPER_URL or --url")
-        return found
+        return _Answer(name, found)
     raise _refused(status, found, name, retry)
+
+
+class _Answer(dict[str, Any]):
+    """An answer that says who is to blame when a part of it is not there."""
+
+    def __init__(self, name: str, found: dict[str, Any]) -> None:
+        super().__init__(found)
+        self._name = name
+
+    def __missing__(self, key: str) -> Any:
+        raise StoreBusy(
+            f"what answers at {self._name} is not shipper, or another version of it (no {key!r} in its answer)"
+        )
+
+
+def _body(error: Any) -> bytes:
+    from http.client import HTTPException
+
+    try:
+        return bytes(error.read(2**20))
+    except (OSError, HTTPException):  # it went away while it refused
+        return b""
 
 
 def _refused(status: int, body: Any, name: str, retry: str) -> ShipperError:

@@ -152,6 +152,10 @@ def test_dead_letters(server: Server, shipper: Ask, capsys: pytest.CaptureFixtur
         ((404, b"<html>"), "is not shipper"),
         ((200, b"<html>"), "is not shipper"),
         ((200, b"[]"), "is not shipper"),
+        ((200, b"[" * 100_000), "is not shipper"),
+        ((200, {"status": "ok"}), "or another version of it \\(no 'records' in its answer\\)"),
+        ((403, {"error": {"message": "not for you\x1b", "position": None}}), r"not for you\\x1b \(this token"),
+        ((500, {"error": "in a form of long ago"}), "in a form of long ago"),
     ],
 )
 def test_errors_are_one_line(server: Server, shipper: Ask, answer: tuple[int, Any], said: str) -> None:
@@ -174,6 +178,19 @@ def test_a_limit_is_waited_for(server: Server, shipper: Ask, capsys: pytest.Capt
     with pytest.raises(ShipperError, match="too many questions"):
         shipper("search")
     assert len(server.answers) == 1  # nobody waits for an hour
+
+
+@pytest.mark.parametrize(
+    "command", ["search", "request", "context", "top", "compare", "ledger", "dead-letters", "bundle", "tail"]
+)
+def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(command, "--help")
+    said = capsys.readouterr().out
+    assert f"\n  shipper {command}" in said
+    assert "\nexit code: 0 " in said
+    assert "$SHIPPER_TOKEN" in said
+    assert max(map(len, said.splitlines())) <= 160
 
 
 def test_nobody_listens() -> None:

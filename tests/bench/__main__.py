@@ -16,6 +16,7 @@ from tests.bench.cost import Cost, send
 from tests.bench.host import measure_host
 from tests.bench.latency import Latency, measure_latency
 from tests.bench.lookup import measure_lookup
+from tests.bench.tails import TAILS, measure_tails
 from tests.bench.questions import RECORDS, STORES, measure_questions
 from tests.servers import elasticsearch
 from tests.shipper_process import ShipperProcess
@@ -123,6 +124,7 @@ def main() -> None:
                 "\nwrite to searchable, SQLite, at half the rate above:", _searchable(folder, rate / 2, options.scale)
             )
             print("request look-up, SQLite:", measure_lookup(folder / "lookup", int(1_000_000 * options.scale)))
+            print(f"{TAILS} live tails, server on one core:", measure_tails(folder / "tails", 10 * options.scale))
             print()
         measure_questions(int(options.records * options.scale), asked)
     if options.store is None:

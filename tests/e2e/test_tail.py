@@ -88,7 +88,7 @@ def deliver(port: int, first: int, last: int) -> None:
 
 
 def test_a_shipper_that_is_killed_leaves_no_hole_and_nothing_double(run_dir: Path, haproxy: str) -> None:
-    ports = {"port": free_port(), "api": {"port": (api := free_port())}}
+    ports: dict[str, Any] = {"port": free_port(), "api": {"port": (api := free_port())}}
     with ShipperProcess(run_dir / "shipper", sqlite(run_dir / "data"), **ports) as shipper:
         with HAProxy(haproxy, run_dir / "haproxy", free_port(), [api]) as front:
             deliver(shipper.port, 1, 1)

@@ -101,7 +101,7 @@ async def test_a_slow_peer_is_told_what_it_missed() -> None:
 
 @pytest.mark.parametrize("line", [b"[]\n", b"1\n", b"{}\n", b'{"feed":{}}\n', b'{"feed":{"mark":"x"}}\n', b"<html>\n"])
 def test_what_is_no_feed_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         list(feed_wire.Blocks().read(line))
 
 

@@ -1,8 +1,8 @@
 """Reads the counters of a running shipper (`GET /metrics`, shipper/telemetry.py) as the figures of a comparison."""
 
 import asyncio
-import os
 import math
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, Final

@@ -129,6 +129,24 @@ def test_a_live_tail_shows_only_the_apps_of_the_token(world: World, api: Api) ->
     assert b"canary7731" not in api.ask("/api/v1/records", world.shop)[1]
 
 
+def test_so_many_tails_of_one_caller_and_no_more(world: World, api: Api) -> None:
+    head = f"GET /api/v1/tail HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {world.admin}\r\n\r\n".encode()
+    tails = [api.raw(head) for _ in range(20)]
+    assert all(b" 200 " in tail.recv(4096) for tail in tails)
+    with contextlib.closing(api.raw(head)) as one_more:
+        refused = one_more.recv(4096)
+    assert b" 429 " in refused
+    assert b"retry-after: 10" in refused.lower()
+    for tail in tails:
+        tail.close()
+    wait_until(lambda: _opens(api, head), 20, "a tail that ended makes room")
+
+
+def _opens(api: Api, head: bytes) -> bool:
+    with contextlib.closing(api.raw(head)) as tail:
+        return b" 200 " in tail.recv(4096)
+
+
 def test_the_audit_says_who_asked_what_and_no_token(world: World, api: Api) -> None:
     path = f"/api/v1/records?text=audit&app={world.reader}"
     assert api.status(path, world.shop) == 200

@@ -69,8 +69,9 @@ class Entrance:
         is_open = not _asks(access)
         local = is_open and not access.open
         if is_open:
-            where = "this machine" if local else "everywhere"
-            _log.warning("access is open: everybody who reaches the address may read everything", extra={"from": where})
+            where, level = ("this machine", logging.INFO) if local else ("everywhere", logging.WARNING)
+            told = "access is open: everybody who reaches the address may read everything"
+            _log.log(level, told, extra={"from": where})
         return cls(
             access,
             is_open,

@@ -91,7 +91,8 @@ def _peer(scope: Scope) -> Address | None:
 class Hosts:
     """The names in `Host` that are answered, so that a foreign page cannot reach us under a name of its own.
 
-    A page that had its name pointed at our address sends that name. An address in `Host` cannot be such a name, and `….localhost` always is this machine.
+    A page that had its name pointed at our address sends that name. An address in `Host` cannot be such a name, and
+    `….localhost` always is this machine.
     """
 
     def __init__(self, names: Iterable[str], *, checked: bool) -> None:

@@ -16,8 +16,8 @@ from tests.bench.cost import Cost, send
 from tests.bench.host import measure_host
 from tests.bench.latency import Latency, measure_latency
 from tests.bench.lookup import measure_lookup
-from tests.bench.tails import TAILS, measure_tails
 from tests.bench.questions import RECORDS, STORES, measure_questions
+from tests.bench.tails import TAILS, measure_tails
 from tests.servers import elasticsearch
 from tests.shipper_process import ShipperProcess
 

@@ -65,7 +65,7 @@ def question(answers: Answers, options: argparse.Namespace) -> Asked | None:
 
 
 def write(folder: Path, answers: Answers, asked: Asked, limit: int, maker: Maker) -> Made:
-    """Write all files of a bundle but nothing when no record was found; the verdict is in what is returned."""
+    """Write the files of a bundle and return what became of it; without records there is no manifest and no bundle."""
     made, missing = Made(), Missing()
     shown: list[dict[str, Any]] = []
     parameters = {**asked.parameters, "order": "oldest"}

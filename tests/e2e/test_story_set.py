@@ -1,5 +1,6 @@
 """The story test set: requests over two to twelve running services, and what their stories must tell."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shipper.demo.services import Shop as Sample
 from tests.e2e.story_world import Asked, Machine, Part, Shop, Syslog, Wire, World
 from tests.integration.host import Host
 from tests.servers.process import wait_until
@@ -252,3 +254,24 @@ def test_through_a_real_host(world: World, run_dir: Path, rsyslogd: str) -> None
         assert pairs(story) == [("edge", "orders"), *[("orders", "payments")] * 2, ("orders", "mail")]
         assert {host for lane in story["services"] for host in lane["hosts"]} == {"real-1"}
         assert [one["service"] for one in told(muted)["silent"]] == ["mail"]
+
+
+async def test_the_shop_of_the_demo(world: World) -> None:
+    machines = {tag: Machine(world.wire, f"demo-{tag}") for tag in ("gateway", "orders", "payments")}
+
+    def send(message: bytes) -> bool:
+        head, _, text = message.decode().partition("]: ")
+        tag = head.rpartition(" ")[2].partition("[")[0]
+        machines[tag].write(tag, text)
+        return True
+
+    shop = Sample(send, seed="story")
+    answered = await asyncio.gather(*(shop.request(number) for number in range(16)))
+    for one in answered:
+        told = await asyncio.to_thread(world.story, one.request_id)
+        assert len(told["records"]) == one.written
+        assert told["entry"]["status"] == one.status
+        assert pairs(told) == [("gateway", "orders"), ("orders", "payments")][: one.services - 1]
+        assert (told["first_error"] is not None) is one.failed
+        assert [related["kind"] for related in told["related"]] == ["trace"]
+        assert told["verdict"] == {"state": "complete", "reasons": []}

@@ -19,7 +19,7 @@ from shipper.stores._sqlite_reading import Limit, has_no_tables, reading, unread
 from shipper.stores._sqlite_where import Compiler
 
 #: Numbers of one series in one file that are looked at on each side, when few of its records match.
-_MOST_LOOKED_AT: Final = 200_000
+_MOST_LOOKED_AT: Final = 100_000
 #: Series of one start; there are four classes of importance.
 _MOST_SIBLINGS: Final = 32
 #: Most neighbours on each side.

@@ -140,7 +140,7 @@ class _Counting:
         first, behind = -(-self._span[0] // MINUTE_NS), self._span[1] // MINUTE_NS
         cut = {bound // MINUTE_NS for bound in self._bounds() if bound % MINUTE_NS}
         inside = sorted(minute for minute in cut if first <= minute < behind)
-        known = condition(self._plan.counted, self._compiler)
+        known = condition(self._plan.counted, self._connection)
         key, value = (f"key_of_{self._column}", self._column) if self._column else ("minute", "NULL")
         yield from (
             ((minute * MINUTE_NS - self._buckets.start) // self._buckets.step, type, found, count)

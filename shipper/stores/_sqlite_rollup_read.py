@@ -1,7 +1,7 @@
 """Questions to what was counted while records were written (see _sqlite_rollup); files of version 1 have none of it."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,9 +33,9 @@ def is_kept(compiler: Compiler) -> bool:
     return "orchestrator.resource.name" in compiler.columns
 
 
-def condition(parts: Sequence[Expression], compiler: Compiler) -> Condition:
+def condition(parts: Sequence[Expression], connection: sqlite3.Connection) -> Condition:
     """Return the condition of parts that are counted, on columns of `SOURCE`."""
-    return compiler.condition(And(tuple(parts))) if parts else ALWAYS
+    return Compiler(connection, "key_of_").condition(And(tuple(parts))) if parts else ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +99,14 @@ def zones(connection: sqlite3.Connection, compiler: Compiler) -> list[Zone]:
     size = 1 << ZONE_BITS
     rows: list[tuple[Any, ...]] = connection.execute("SELECT zone, first, last FROM zones").fetchall()
     return [Zone(zone * size, (zone + 1) * size - 1, first, last) for zone, first, last in rows]
+
+
+def joined(parts: Iterable[Zone]) -> list[tuple[int, int]]:
+    """Return first and last row of zones, of several at once when their rows are next to each other."""
+    found: list[tuple[int, int]] = []
+    for zone in sorted(parts, key=lambda zone: zone.row):
+        if found and found[-1][1] + 1 == zone.row:
+            found[-1] = (found[-1][0], zone.last_row)
+        else:
+            found.append((zone.row, zone.last_row))
+    return found

@@ -15,7 +15,8 @@ from shipper.search.query import Page, Place, Query
 from shipper.stores._agreement import within
 from shipper.stores._sqlite_plan import Plan, plan, rare_rows
 from shipper.stores._sqlite_reading import Limit, reading, spans, unreadable
-from shipper.stores._sqlite_rollup_read import Zone, condition, in_portions, is_kept, stretches, zones
+from shipper.stores._sqlite_rollup_read import Zone, condition, in_portions, is_kept, joined, stretches, zones
+from shipper.stores._sqlite_tables import IS_TROUBLE
 from shipper.stores._sqlite_where import ALWAYS, Compiler, Condition, all_of
 
 _LAST: Final = 2**63 - 1
@@ -101,29 +102,41 @@ class _Search:
             yield self._rows("NOT INDEXED", rare_rows(self._plan.parts, self._compiler))
         elif self._plan.match is not None:
             yield from self._by_zones(self._plan.match)
+        elif self._plan.is_trouble and is_kept(self._compiler):
+            yield self._rows("INDEXED BY by_trouble", Condition(IS_TROUBLE))
         elif self._plan.is_narrowed and is_kept(self._compiler):
             yield from self._by_minutes()
         else:
             yield self._along_time(self._start, self._end, self._query.limit + 1)
 
     def _by_zones(self, match: str) -> Iterator[list[_Found]]:
-        found: list[_Found] = []
+        """Look into zones, nearest first: one, and more at a time when those before had little."""
         newest_first, limit = self._query.newest_first, self._query.limit
-        for zone in sorted(zones(self._connection, self._compiler), key=self._near, reverse=newest_first):
-            if zone.last < self._start or zone.first >= self._end:
-                continue
-            if len(found) > limit and not _may_come_before(self._near(zone), found[limit], self._query):
-                return
-            rows = self._rows("NOT INDEXED", Condition(_MATCHING_IN, (match, zone.row, zone.last_row)))
+        left = [zone for zone in zones(self._connection, self._compiler) if self._may_hold(zone)]
+        left.sort(key=self._near, reverse=newest_first)
+        found: list[_Found] = []
+        size = 1
+        while left and not (
+            len(found) > limit and not _may_come_before(self._near(left[0]), found[limit], self._query)
+        ):
+            rows = [row for part in joined(left[:size]) for row in self._matching(match, part)]
             yield rows
             found = sorted([*found, *rows], key=lambda row: row[:3], reverse=newest_first)[: limit + 1]
+            del left[:size]
+            size *= 2 if len(rows) <= limit else 1
+
+    def _matching(self, match: str, rows: tuple[int, int]) -> list[_Found]:
+        return self._rows("NOT INDEXED", Condition(_MATCHING_IN, (match, *rows)))
+
+    def _may_hold(self, zone: Zone) -> bool:
+        return zone.last >= self._start and zone.first < self._end
 
     def _near(self, zone: Zone) -> int:
         return zone.last if self._query.newest_first else zone.first
 
     def _by_minutes(self) -> Iterator[list[_Found]]:
         left = self._query.limit + 1
-        known = condition(self._plan.counted, self._compiler)
+        known = condition(self._plan.counted, self._connection)
         minutes = stretches(self._connection, known, (self._start, self._end), self._query.newest_first)
         for portion in in_portions(minutes, left):
             for stretch in portion:

@@ -63,8 +63,10 @@ def _joined(conditions: Iterable[Condition], operator: str, of_none: Condition) 
 class Compiler:
     """Makes conditions for one open file."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, key_prefix: str = "") -> None:
+        """Compare for equality what has the column's name behind a prefix: where no value is not NULL there."""
         self._connection = connection
+        self._key_prefix = key_prefix
         self._functions = 0
         is_old = version_of(connection) <= FIRST_VERSION
         self.columns: Mapping[str, str] = _COLUMNS if is_old else _COLUMNS | _LATER_COLUMNS
@@ -126,8 +128,9 @@ class Compiler:
             return NEVER
         column = self.columns.get(field)
         if column is not None:
-            sql = test.format(value=column)
-            return Condition(sql if test == _EQUAL else f"({sql} AND length({column}) <= {LONGEST_KEYWORD})", values)
+            if test == _EQUAL:
+                return Condition(test.format(value=f"{self._key_prefix}{column}"), values)
+            return Condition(f"({test.format(value=column)} AND length({column}) <= {LONGEST_KEYWORD})", values)
         rest = self._rest(asked, field)
         where = path(field) if field in BY_NAME else key_path(field)
         if where is None:

@@ -55,7 +55,7 @@ class Browser:
     async def until(self, condition: str) -> None:
         """Wait until an expression is true."""
         async with asyncio.timeout(CALL_SECONDS):
-            while not await self.evaluate(f"Boolean({condition})"):
+            while not await self.evaluate(f"Boolean({condition})"):  # noqa: ASYNC110  what changes is in the browser
                 await asyncio.sleep(0.05)
 
     async def zone(self, name: str) -> None:

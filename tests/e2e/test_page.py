@@ -105,6 +105,11 @@ async def test_hostile_records_run_nothing(tab: Browser, url: str, reader: Memor
         "/requests/r-1",
         "/ledger",
         "/dead-letters",
+        "/patterns",
+        "/apps?start=7d",
+        "/tail?app=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/requests/r-1?service=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/?query=%3Cscript%3Ealert(1)%3C/script%3E+and+(",
         "/?host=%3Cscript%3Ealert(1)%3C/script%3E&start=x",
     ]
     for path in pages:
@@ -145,10 +150,10 @@ async def test_inline_script_would_be_refused_by_the_policy(tab: Browser, url: s
 async def test_from_search_to_story_to_record(tab: Browser, url: str) -> None:
     await tab.open(f"{url}/?host=pay-1&min_level=error&start=1h")
     assert await tab.evaluate("document.querySelectorAll('details.record').length") == 1
-    await tab.click("summary .request a")
+    await tab.click(".story-of")
     assert await tab.evaluate("location.pathname") == "/requests/6f1c2a9e"
     assert await tab.evaluate("document.querySelectorAll('.records details').length") == 11
-    await tab.click(".opened .actions a")
+    await tab.click(".opened [data-open]")
     assert (await tab.evaluate("location.pathname")).startswith("/records/lb1n-")
     assert await tab.evaluate("document.querySelectorAll('.record.here').length") == 1
     assert tab.console == []
@@ -170,7 +175,7 @@ async def test_slash_goes_to_the_search_box(tab: Browser, url: str) -> None:
     await tab.open(f"{url}/?text=timed+out")
     assert await tab.evaluate("document.activeElement.name ?? ''") == ""
     await tab.press("/")
-    assert await tab.evaluate("document.activeElement.name") == "text"
+    assert await tab.evaluate("document.activeElement.name") == "query"
     await tab.press("/")
     assert "/" in await tab.evaluate("document.activeElement.value")  # typed, as in any other box
 

@@ -1,4 +1,4 @@
-"""What the page's script does, in a real Chromium: keys, times, more lines, live tail, completion; and axe's verdict."""
+"""What the page's script does in a real Chromium: keys, times, more lines, live tail, completion; and what axe says."""
 
 import functools
 import json
@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from shipper.search.query import Page, Query
+from shipper.record.times import to_ns
+from shipper.search import cursor as cursors
+from shipper.search.query import Page, Place, Query
 from tests.e2e.browser import Browser, browser
 from tests.e2e.page_world import FAILED, Served, cut, served, shop
 from tests.e2e.test_page import SCRIPTS
@@ -39,6 +41,7 @@ async def tab(chromium: str, tmp_path: Path) -> AsyncIterator[Browser]:
 def paths(reader: MemoryReader) -> dict[str, str]:
     """Every kind of page."""
     made = reader.records[-1]
+    record_id = f"{made['shipper.series']}-{made['event.sequence']:010d}"
     return {
         "search": "/?start=3h&limit=12",
         "nothing": "/?text=nosuchword&app=x",
@@ -46,7 +49,7 @@ def paths(reader: MemoryReader) -> dict[str, str]:
         "tail": "/tail?app=web",
         "patterns": "/patterns?start=5m",
         "apps": "/apps?start=24h",
-        "record": f"/records/{made['shipper.series']}-{made['event.sequence']:010d}?at={NOW - 1200 * SECOND + 4070100000}",
+        "record": f"/records/{record_id}?at={to_ns(made['@timestamp'])}",
         "story": f"/requests/{FAILED}",
         "no story": "/requests/nobody",
         "ledger": "/ledger",
@@ -148,7 +151,7 @@ async def test_ten_thousand_lines_stay_usable(tab: Browser, world: Served, monke
         for number in range(1, 10_001)
     ]
     monkeypatch.setattr(world.reader, "search", functools.partial(_page, world.reader.records))
-    await tab.open(f"{world.url}/?limit=1000&start=7d")
+    await tab.open(f"{world.url}/?limit=1000&cursor={cursors.encode(Place(NOW, 'a', 0))}")
     while await tab.evaluate("Boolean(document.querySelector('.pager [rel=next]'))"):
         before = await tab.evaluate(LINES)
         await tab.evaluate("document.querySelector('.pager [rel=next]').click()")
@@ -158,6 +161,35 @@ async def test_ten_thousand_lines_stay_usable(tab: Browser, world: Served, monke
     await tab.evaluate("document.querySelector('#records .record:last-of-type summary').focus()")
     await tab.press("k")
     assert await tab.evaluate(FOCUSED) == "65614f3a9c1en-0000009999"
+
+
+async def test_the_box_completes_fields_and_values(tab: Browser, world: Served) -> None:
+    await tab.open(world.url)
+    offered = "[...document.querySelectorAll('#choices [role=option] b')].map(e => e.textContent)"
+    box = "document.querySelector('[data-search]')"
+    await tab.evaluate(f"{box}.focus()")
+    for key in "(ap":
+        await tab.press(key)
+    await tab.until(f"{offered}.includes('app')")
+    assert await tab.evaluate(f"{box}.getAttribute('aria-expanded')") == "true"
+    await tab.press("ArrowDown")
+    await tab.press("Enter")
+    assert await tab.evaluate(f"{box}.value") == "(app:"
+    await tab.press("p")
+    await tab.until(f"JSON.stringify({offered}) === '[\"payments\"]'")
+    await tab.press("ArrowDown")
+    await tab.press("Enter")
+    assert await tab.evaluate(f"{box}.value") == "(app:payments "
+    assert await tab.evaluate("document.querySelector('#choices')") is None
+    assert tab.console == []
+
+
+async def test_a_wrong_question_shows_its_place(tab: Browser, world: Served) -> None:
+    await tab.open(f"{world.url}/?query=level%3Aerror+and+(app%3Aweb")
+    assert await tab.evaluate("document.querySelector('[data-search]').value") == "level:error and (app:web"
+    assert "cannot be answered" in await tab.evaluate("document.querySelector('[role=alert]').textContent")
+    assert (await tab.evaluate("document.querySelector('.place').textContent")).rstrip() == "level:error and (app:web"
+    assert await tab.evaluate("document.querySelectorAll('.place mark').length") == 1
 
 
 async def test_the_tail_shows_what_comes_and_what_was_skipped(tab: Browser, world: Served) -> None:

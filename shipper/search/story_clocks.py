@@ -14,6 +14,8 @@ from shipper.search.story_lines import Line
 _SECOND: Final = 1_000_000_000
 #: A way from a host to its shipper may take so long without anybody's clock being wrong.
 WAY_NS: Final = 300_000_000
+#: Clocks that are kept right agree within so much.
+_AGREED_NS: Final = 20_000_000
 #: A call and what is called may disagree by so much: times are rounded.
 ROUNDED_NS: Final = 5_000_000
 #: A clock that is further behind may as well be a queue that was waiting.
@@ -54,23 +56,28 @@ def delays_of(lines: Iterable[Line]) -> dict[str, list[int]]:
 
 def doubtful(delays: Mapping[str, Sequence[int]]) -> list[str]:
     """Return the hosts whose least delay is none that a right clock has, the worst first."""
-    wrong = {host: abs(found[0]) for host, found in delays.items() if found and not 0 <= found[0] <= WAY_NS}
+    way = _way(delays)
+    least = {host: found[0] for host, found in delays.items() if found}
+    wrong = {host: abs(found) for host, found in least.items() if not -_AGREED_NS <= found <= way + WAY_NS}
     return sorted(wrong, key=lambda host: -wrong[host])
 
 
 def by_delays(delays: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """Return the shift of each host whose delays say that its clock is wrong."""
-    wrong = doubtful(delays)
-    fine = sorted(found[0] for host, found in delays.items() if found and host not in wrong)
-    way = fine[len(fine) // 2] if fine else 0
+    way = _way(delays)
     shifts = {}
-    for host in wrong:
+    for host in doubtful(delays):
         found = delays[host]
         least = found[0]
         if least > 0 and (least > _FURTHEST_BEHIND_NS or not _agree(found)):
             continue  # its records have waited; whether its clock is wrong, too, cannot be known
         shifts[host] = _bounded(least - way)
     return {host: shift for host, shift in shifts.items() if shift}
+
+
+def _way(delays: Mapping[str, Sequence[int]]) -> int:
+    """Return how long the way to the shipper takes at least: when it is slow, it is for all of them."""
+    return min((found[0] for found in delays.values() if found and 0 <= found[0] <= _FURTHEST_BEHIND_NS), default=0)
 
 
 def _agree(delays: Sequence[int]) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipper.record.times import from_ns, to_ns
@@ -18,6 +18,10 @@ from shipper.search.story_verdict import Findings, judge
 NOW = to_ns("2026-11-22T14:30:00Z")
 MS = 1_000_000
 SECOND = 1000 * MS
+
+
+#: How long a value takes to make says something of the machine only.
+SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def line(number: int, at: int = 0, *, service: str = "a", series: str = "s", **fields: Any) -> Line:
@@ -65,6 +69,7 @@ records = st.lists(
 )
 
 
+@SLOW
 @given(records, st.lists(st.sampled_from("abcd"), min_size=25, max_size=25))
 def test_any_records_make_a_story(found: list[dict[str, Any]], services: list[str]) -> None:
     lines = [line_of(record, service) for record, service in zip(found, services, strict=False)]
@@ -84,6 +89,7 @@ shifts = st.dictionaries(st.sampled_from("abcd"), st.integers(-400 * SECOND, 400
 spans = st.tuples(st.integers(0, 20 * SECOND), st.integers(0, 20 * SECOND)).map(lambda pair: (min(pair), max(pair)))
 
 
+@SLOW
 @given(
     shifts,
     st.lists(
@@ -96,6 +102,7 @@ def test_no_clock_is_moved_beyond_the_bound(known: dict[str, int], calls: list[W
     assert all(abs(shift) <= MOST_SHIFT_NS for shift in by_calls(bounded, calls).values())
 
 
+@SLOW
 @given(st.dictionaries(st.sampled_from("abcd"), st.lists(st.integers(-(10**12), 10**12), min_size=1).map(sorted)))
 def test_no_delay_moves_a_clock_beyond_the_bound(delays: dict[str, list[int]]) -> None:
     assert all(abs(shift) <= MOST_SHIFT_NS for shift in by_delays(delays).values())
@@ -162,6 +169,12 @@ def test_what_delays_say_of_clocks() -> None:
     }  # fmt: skip
     assert doubtful(delays)[0] == "outage"
     assert by_delays(delays) == {"ahead": -3020 * MS, "behind": 3980 * MS}
+
+
+def test_a_way_that_is_slow_for_all_says_nothing_of_clocks() -> None:
+    assert by_delays({"a": ways(500), "b": ways(700), "c": ways(650)}) == {}
+    assert by_delays({"a": ways(500), "b": ways(700), "c": ways(4500)}) == {"c": 4000 * MS}
+    assert by_delays({"a": ways(-10), "b": ways(20)}) == {}  # as near as clocks are kept
 
 
 def within(caller: str, began: int, ended: int, host: str, called: tuple[int, int], stated: bool = True) -> Within:

@@ -47,10 +47,22 @@ async def test_every_filter_and_words() -> None:
             assert (await one.until(2)).numbers == [1, 6]
 
 
+async def test_the_language() -> None:
+    async with serving(MemoryReader()) as world, world.tail("?query=level:(error+or+warn)+and+not+host:web-4") as one:
+        world.store(
+            record(1, log__level="error"),
+            record(2, log__level="info"),
+            record(3, log__level="warn", host__name="web-4"),
+            record(4, log__level="warn"),
+        )
+        assert (await one.until(2)).numbers == [1, 4]
+
+
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ("?start=1h", "'start': no such parameter; known: text, app"),
+        ("?start=1h", "'start': no such parameter; known: query, text, app"),
+        ("?query=(((", "query: "),
         ("?back=1001", "back: a number from 0 to 1000"),
         ("?back=-1", "back: a number"),
         ("?last_event_id=x", "last_event_id: not one of ours"),

@@ -115,6 +115,7 @@ def shop(hours: float = 3, seed: int = 11) -> MemoryReader:
         if chance.random() < 0.08:
             world.checkout(at + SECOND, f"{chance.randrange(16**12):012x}", failed=False)
     world.checkout(NOW - 1200 * SECOND, FAILED, failed=True)
+    world.checkout(NOW - 23 * SECOND, "c41d7e0a9b22", failed=False)
     reader = MemoryReader(*world.records)
     numbers = {one["shipper.series"]: one["event.sequence"] for one in world.records}
     hosts = {one["shipper.series"]: one["host.name"] for one in world.records}

@@ -22,7 +22,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as profile:
         async with served(reader) as world, browser(chromium, Path(profile)) as tab:
             for name, width, height, dark, path in (
-                ("search", 1280, 800, False, "/?start=3h"),
+                ("search", 1280, 800, False, "/?start=3h&query=not+level%3Adebug"),
                 ("story", 1280, 800, False, f"/requests/{FAILED}"),
                 ("dark", 1280, 800, True, f"/requests/{FAILED}"),
                 ("phone", 375, 760, False, "/?start=3h&min_level=warn"),

@@ -174,7 +174,7 @@ def test_nothing_raw_is_a_way_in(world: World, api: Api) -> None:
         b"bytes": b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nAuthorization: \xff\xfe\x80",
         b"long": b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + b"x" * 60_000,
         b"longer": b"GET /metrics?" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: x",
-        b"smuggled": b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        b"smuggled": b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0",
         b"star": b"OPTIONS * HTTP/1.1\r\nHost: x",
     }
     for name, head in heads.items():

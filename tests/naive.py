@@ -74,7 +74,7 @@ def indexed(record: Document, field: str) -> list[Any]:
         for name in ("labels", "marathon.labels", "log.syslog.structured_data"):
             if field.startswith(f"{name}."):
                 root, key = name, field.removeprefix(f"{name}.")
-        return [text for found, text in _leaves(record.get(root), "") if found == key and _short(text)]
+        return [text for found, text in _leaves(record.get(root)) if found == key and _short(text)]
     values = [value for value in _flat(record.get(field)) if value is not None]
     match known.kind:
         case "keyword":
@@ -90,7 +90,7 @@ def indexed(record: Document, field: str) -> list[Any]:
         case "ip":
             return [str(value) for value in values if _range(str(value)) is not None and "/" not in str(value)]
         case "flattened":
-            return [text for _, text in _leaves(record.get(field), "") if _short(text)]
+            return [text for _, text in _leaves(record.get(field)) if _short(text)]
         case _:
             return []
 
@@ -103,13 +103,13 @@ def _flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _leaves(value: Any, path: str | None = None) -> Iterator[tuple[str, str]]:
     for one in _flat(value):
         if isinstance(one, dict):
             for key, inner in one.items():
-                yield from _leaves(inner, f"{path}.{key}" if path else key)
+                yield from _leaves(inner, key if path is None else f"{path}.{key}")
         elif one is not None:
-            yield path, _text(one)
+            yield path or "", _text(one)
 
 
 def _text(value: Any) -> str:

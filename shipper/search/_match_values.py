@@ -91,7 +91,12 @@ def long(value: Any) -> int | None:
 
 def nanoseconds(value: Any) -> int | None:
     """Return a time as nanoseconds since 1970."""
-    found = utc(value) if isinstance(value, str) else None
+    return _moment(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=256)
+def _moment(text: str) -> int | None:
+    found = utc(text)
     return None if found is None else to_ns(found)
 
 

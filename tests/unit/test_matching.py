@@ -75,6 +75,7 @@ def found(text: str, **fields: Any) -> bool:
         ("labels.a.b:1", {"labels": [{"a": [{"b": [0, 1]}]}]}, True),
         ("labels.a:*", {"labels": {"a": {"b": 1}}}, False),
         ("labels.a:*", {"labels": {"a": None}}, False),
+        ("labels.a:*", {"labels": {"": {"a": 1}}}, False),
         ("labels.a:true", {"labels": {"a": True}}, True),
         ("labels.a:1.5", {"labels": {"a": 1.5}}, True),
         ("labels.a:x*", {"labels": {"a": "xy"}}, True),

@@ -34,9 +34,8 @@ _TEXTS = (
 _REQUEST = 10
 _OUTSIDE = 1
 _GROUP = _REQUEST + _OUTSIDE
-#: Every rare word is written about so often.
-_OCCURRENCES = 10
-_RARE_EVERY = 1000
+#: The first record of so many requests has a rare word in it: about one record in a thousand.
+_RARE_EVERY = 91
 #: How many of them its first app writes.
 _FIRST_APP = 3
 _PATHS = ("items", "orders", "users", "carts", "offers", "payments", "sessions", "search")
@@ -62,8 +61,8 @@ class Day:
 
     @property
     def rare_words(self) -> int:
-        """How many different rare words the day has."""
-        return max(1, self.count // (_RARE_EVERY * _OCCURRENCES))
+        """How many different rare words the day has: in a large one, each is written about ten times."""
+        return max(1, min(self.count // 1500, 200), self.count // 10_000)
 
     def series(self, host: int) -> str:
         """Name of the series of a host's ordinary records."""
@@ -102,49 +101,15 @@ class Day:
             app = apps[number * len(apps) // _GROUP]
             host = (request + number // 3) % len(HOSTS)
             sequences[host] += 1
-            made = self._record(chance, app, host, begin + number * _SPREAD_NS // _GROUP + chance.randrange(1000))
+            made = _record(chance, app, host, begin + number * _SPREAD_NS // _GROUP + chance.randrange(1000))
             made.series, made.sequence = self.series(host), sequences[host]
+            if number == 0 and request % _RARE_EVERY == 0:
+                made.fields["message"] += f" code {rare_word(request // _RARE_EVERY % self.rare_words)}"
             if number < _REQUEST:
-                made.fields |= self._of_request(request, number)
+                made.fields |= _of_request(request, number)
             made.seal()
             found.append(made)
         return found
-
-    def _of_request(self, request: int, number: int) -> dict[str, object]:
-        """Return what says that a record is the one of this number in a request; the first app is asked and answers."""
-        found: dict[str, object] = {"http.request.id": request_id(request), "trace.id": request_id(request) * 2}
-        if number in (0, _FIRST_APP - 1):
-            found |= {"http.request.method": "GET", "url.path": f"/v1/{_PATHS[request % len(_PATHS)]}/{request}"}
-        if number == _FIRST_APP - 1:
-            found |= {"http.response.status_code": 500 if request % 50 == 0 else 200}
-        return found
-
-    def _record(self, chance: random.Random, app: str, host: int, at: int) -> Record:
-        bits = chance.getrandbits(64)
-        text = f"{_TEXTS[bits % 6]} item={bits >> 44} took {bits >> 32 & 4095} ms"
-        if bits % _RARE_EVERY == 0:
-            text += f" code {rare_word(chance.randrange(self.rare_words))}"
-        time = from_ns(at)
-        made = Record(b"", at)
-        made.host, made.host_time, made.day = HOSTS[host], time, day(time)
-        made.fields = {
-            "@timestamp": time,
-            "message": text,
-            "event.created": from_ns(at + 90_000),
-            "log.level": LEVELS[(bits >> 8) % len(LEVELS)],
-            "host.name": HOSTS[host],
-            "service.name": app,
-            "log.logger": "http" if bits & 1024 else "worker",
-            "orchestrator.resource.id": f"{app}.{host:08x}-0000-11ee-8000-00000000{bits >> 62:04x}",
-            "orchestrator.resource.name": f"/{app.replace('-', '/')}",
-            "orchestrator.resource.type": "task",
-            "process.pid": 100 + (bits >> 16 & 255),
-            "shipper.input": "docker",
-            "shipper.stream": "stdout",
-            "shipper.received_at": from_ns(at + 10_000_000 + bits % 30_000_000),
-            "labels": {"item": str(bits >> 44)},
-        }
-        return made
 
 
 def request_id(number: int) -> str:
@@ -155,3 +120,39 @@ def request_id(number: int) -> str:
 def rare_word(number: int) -> str:
     """Return a rare word, by its number."""
     return f"e{number * 7919 + 100_003:x}x"
+
+
+def _of_request(request: int, number: int) -> dict[str, object]:
+    """Return what says that a record is the one of this number in a request; the first app is asked and answers."""
+    found: dict[str, object] = {"http.request.id": request_id(request), "trace.id": request_id(request) * 2}
+    if number in (0, _FIRST_APP - 1):
+        found |= {"http.request.method": "GET", "url.path": f"/v1/{_PATHS[request % len(_PATHS)]}/{request}"}
+    if number == _FIRST_APP - 1:
+        found |= {"http.response.status_code": 500 if request % 50 == 0 else 200}
+    return found
+
+
+def _record(chance: random.Random, app: str, host: int, at: int) -> Record:
+    bits = chance.getrandbits(64)
+    text = f"{_TEXTS[bits % 6]} item={bits >> 44} took {bits >> 32 & 4095} ms"
+    time = from_ns(at)
+    made = Record(b"", at)
+    made.host, made.host_time, made.day = HOSTS[host], time, day(time)
+    made.fields = {
+        "@timestamp": time,
+        "message": text,
+        "event.created": from_ns(at + 90_000),
+        "log.level": LEVELS[(bits >> 8) % len(LEVELS)],
+        "host.name": HOSTS[host],
+        "service.name": app,
+        "log.logger": "http" if bits & 1024 else "worker",
+        "orchestrator.resource.id": f"{app}.{host:08x}-0000-11ee-8000-00000000{bits >> 62:04x}",
+        "orchestrator.resource.name": f"/{app.replace('-', '/')}",
+        "orchestrator.resource.type": "task",
+        "process.pid": 100 + (bits >> 16 & 255),
+        "shipper.input": "docker",
+        "shipper.stream": "stdout",
+        "shipper.received_at": from_ns(at + 10_000_000 + bits % 30_000_000),
+        "labels": {"item": str(bits >> 44)},
+    }
+    return made

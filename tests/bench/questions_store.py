@@ -21,12 +21,12 @@ VERSION = "9.2.0"
 CLUSTER = "bench"
 _BATCH = 5000
 _IN_FLIGHT = 4
-#: A tenth of these records fit the heap that the tests use.
+#: More records than this are given to a server with the heap of a small production node.
 _LARGE = 1_000_000
 
 
 class _Larger(elasticsearch.Elasticsearch):
-    """A server with the heap of a small production node."""
+    """A server with four gigabytes of heap."""
 
     @property
     def env(self) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """What a cluster gets: committed files, Marathon's schema and rules, settings that reach the product, refusals."""
 
-import argparse
 import json
 import math
 import os
@@ -14,7 +13,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from shipper import config
-from shipper.cli import ask, doctor, generate, retention
+from shipper.cli import PARTS, parser_of
 from shipper.errors import ConfigError
 from shipper.generate import marathon
 from shipper.generate._apps import ROLE, value
@@ -183,10 +182,7 @@ def test_containers_of_the_product_may_change_nothing() -> None:
 @pytest.mark.parametrize("package", ["image", "archive"])
 def test_jobs_run_commands_that_exist(package: str) -> None:
     made = jobs(package=package)
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    for part in (ask, doctor, retention):
-        part.add_commands(commands)
+    parser = parser_of(PARTS)
     for path, job in made.items():
         assert re.fullmatch(r"[\w.-]+", job["name"]), path
         assert re.fullmatch(r"R/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/P(T\d+M|1D)", job["schedule"]), path

@@ -1,5 +1,6 @@
 """What a cluster gets: committed files, Marathon's schema and rules, settings that reach the product, refusals."""
 
+import argparse
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from shipper import config
-from shipper.cli import PARTS, parser_of
+from shipper.cli import PARTS, generate, parser_of
 from shipper.errors import ConfigError
 from shipper.generate import marathon
 from shipper.generate._apps import ROLE, value

@@ -29,13 +29,15 @@ _TRACE = """Traceback (most recent call last):
   File "/app/payments/charge.py", line 88, in charge
     answer = bank.post("/v1/charges", json=body, timeout=2.0)
 payments.bank.BankTimeout: no answer in 2.0 s"""
-#: What happens in a checkout: milliseconds, app, level, message, and what else the record says.
-_CHECKOUT: tuple[tuple[float, str, str, str, dict[str, Any]], ...] = (
+#: Milliseconds, app, level, message, and what else the record says.
+_Line = tuple[float, str, str, str, dict[str, Any]]
+#: What happens in a checkout, at first, then when it succeeds, and when it fails.
+_CHECKOUT: tuple[_Line, ...] = (
     (0.0, "gateway", "info", "POST /checkout accepted from 203.0.113.7", {}),
     (4.4, "web", "info", "POST /checkout user=7f3a91 items=3", {}),
     (61.0, "orders", "debug", "validating cart 8812", {}),
 )
-_GOOD = (
+_GOOD: tuple[_Line, ...] = (
     (72.0, "stock", "info", "3 items reserved in warehouse north", {}),
     (89.4, "payments", "info", "charging 149.90 EUR by card", {}),
     (162.0, "payments", "info", "charged 149.90 EUR", {}),
@@ -44,7 +46,7 @@ _GOOD = (
     (185.0, "orders", "info", "done", {}),
     (188.0, "web", "info", "POST /checkout 200 in 188 ms", {}),
 )
-_BAD = (
+_BAD: tuple[_Line, ...] = (
     (420.0, "stock", "info", "reserving 3 items in warehouse north", {}),
     (433.0, "stock", "warn", "version of item:461 changed meanwhile, trying again", {}),
     (790.0, "stock", "info", "3 items reserved in warehouse north", {}),
@@ -120,7 +122,9 @@ def shop(hours: float = 3, seed: int = 11) -> MemoryReader:
     numbers = {one["shipper.series"]: one["event.sequence"] for one in world.records}
     hosts = {one["shipper.series"]: one["host.name"] for one in world.records}
     times = {"started_at": began, "updated_at": NOW - 4 * SECOND}
-    reader.entries = [entry(series, 1, last, host=hosts[series], **times) for series, last in numbers.items()]
+    reader.entries = [
+        entry(series, 1, last, fate="stored", host=hosts[series], **times) for series, last in numbers.items()
+    ]
     return reader
 
 
@@ -131,8 +135,8 @@ def cut(reader: MemoryReader, host: str = "batch-1", lost: int = 3) -> None:
     after = {"started_at": NOW - 1197 * SECOND, "updated_at": NOW - 4 * SECOND}
     last = whole.last
     reader.entries.remove(whole)
-    reader.entries.append(entry(whole.series, 1, last, host=host, **before))
-    reader.entries.append(entry(whole.series, last + lost + 1, last + lost + 40, host=host, **after))
+    reader.entries.append(entry(whole.series, 1, last, fate="stored", host=host, **before))
+    reader.entries.append(entry(whole.series, last + lost + 1, last + lost + 40, fate="stored", host=host, **after))
 
 
 @dataclass(frozen=True, slots=True)

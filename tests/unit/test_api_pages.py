@@ -91,6 +91,15 @@ async def test_search_page(client: httpx.AsyncClient) -> None:
     assert "shop-web" not in page
 
 
+async def test_the_same_question_in_kibana_and_as_json(reader: MemoryReader) -> None:
+    transport = httpx.ASGITransport(build(reader, clock=lambda: NOW, kibana="https://kibana.example"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://shipper") as client:
+        page = (await client.get("/?query=level:error&start=24h")).text
+    assert 'href="https://kibana.example/app/r?l=DISCOVER_APP_LOCATOR' in page
+    assert "log.level" in page
+    assert 'href="/api/v1/records?query=level%3Aerror&amp;start=24h"' in page
+
+
 async def test_a_form_without_answers_is_a_short_link(client: httpx.AsyncClient) -> None:
     answer = await client.get("/?text=a+b&app=&host=&min_level=&start=&end=&order=")
     assert (answer.status_code, answer.headers["location"]) == (303, "/?text=a+b")

@@ -71,11 +71,11 @@ class FakeStore:
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         raise NotImplementedError
 
-    async def ledger(self, host: str | None = None) -> list[Entry]:
-        return [entry for entry in self.entries.values() if host in (None, entry.host)]
+    async def ledger(self, *hosts: str) -> list[Entry]:
+        return [entry for entry in self.entries.values() if not hosts or entry.host in hosts]
 
-    async def reports(self, host: str | None = None) -> list[Report]:
-        return [report for report in self.kept_reports.values() if host in (None, report.host)]
+    async def reports(self, *hosts: str) -> list[Report]:
+        return [report for report in self.kept_reports.values() if not hosts or report.host in hosts]
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         found = (record.sequence for record in self.records.values() if record.series == series)

@@ -119,12 +119,12 @@ class Books:
         return any(host.alarm for host in self.hosts)
 
 
-async def books(reader: Reader, now: int, host: str | None = None) -> Books:
-    """Return the account of one host, or of all, as of `now` (nanoseconds since 1970)."""
+async def books(reader: Reader, now: int, *hosts: str) -> Books:
+    """Return the account of some hosts, or of all, as of `now` (nanoseconds since 1970)."""
     # Reports first: what they name may be settled a moment later, and the ledger must not be older than they are.
-    reports = hosts_of(await reader.reports(host))
+    reports = hosts_of(await reader.reports(*hosts))
     given_out = last_numbers(reports.values())
-    entries = await reader.ledger(host)
+    entries = await reader.ledger(*hosts)
     found, unchecked = await _fill(reader, summarise(entries, given_out))
     lines: dict[str, list[SeriesLedger]] = {name: [] for name in reports}
     for line in summarise([*entries, *found], given_out):

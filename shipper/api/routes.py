@@ -61,7 +61,7 @@ def questions(asking: Asking) -> APIRouter:
     ) -> Response:
         """Account for every number of every series: settled, with what fate, or missing, and why; and every host."""
         mine = asking.of(request)
-        return _json(ledger_answer(await mine.within(books(mine.reader, mine.clock(), host or None))))
+        return _json(ledger_answer(await mine.within(books(mine.reader, mine.clock(), *filter(None, [host])))))
 
     @routes.get("/dead-letters", responses=_answers(answers.DeadLettersAnswer), response_model=None)
     async def dead_letters(

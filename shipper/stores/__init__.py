@@ -41,11 +41,11 @@ class Reader(Protocol):
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest dead letters: id, host, series, sequence, reason, detail, received_at, original."""
 
-    async def ledger(self, host: str | None = None) -> list[Entry]:
-        """Return all entries of all shippers, of one host or of all."""
+    async def ledger(self, *hosts: str) -> list[Entry]:
+        """Return all entries of all shippers, of these hosts or, without any, of all."""
 
-    async def reports(self, host: str | None = None) -> list[Report]:
-        """Return the newest report of every id, of one host or of all; sorted by host, then id."""
+    async def reports(self, *hosts: str) -> list[Report]:
+        """Return the newest report of every id, of these hosts or of all; sorted by host, then id."""
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         """Return which numbers of a range the store holds as records, merged; looks at `limit` records at most."""

@@ -91,12 +91,12 @@ def series_body(series: str, first: int, last: int, size: int) -> dict[str, Any]
     }
 
 
-def all_body(host: str | None, order: Sequence[str], after: list[Any] | None, size: int) -> dict[str, Any]:
+def all_body(hosts: Sequence[str], order: Sequence[str], after: list[Any] | None, size: int) -> dict[str, Any]:
     """Return the body of `_search` for one page of everything in an index of ours, in the order of these keywords."""
     body: dict[str, Any] = {
         "size": size,
         "track_total_hits": False,
-        "query": {"term": {"host": host}} if host is not None else {"match_all": {}},
+        "query": {"terms": {"host": list(hosts)}} if hosts else {"match_all": {}},
         "sort": [{name: {"order": "asc", "unmapped_type": "keyword"}} for name in order],
     }
     if after is not None:

@@ -1,6 +1,7 @@
 """Questions to the SQLite store about the ledger, reports, dead letters and the numbers of a series."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +33,24 @@ def present(directory: Path, series: str, numbers: Range, most: int, limit: Limi
     return merge(found)
 
 
-def ledger(directory: Path, host: str | None, limit: Limit) -> list[Entry]:
-    """All entries, of one host or of all; none while there is no ledger."""
-    where, values = (" WHERE host = ?", [host]) if host is not None else ("", [])
-    rows = _ledger_rows(directory, f"SELECT * FROM entries{where} ORDER BY host, series, first", values, limit)
+def ledger(directory: Path, hosts: Sequence[str], limit: Limit) -> list[Entry]:
+    """All entries, of some hosts or of all; none while there is no ledger."""
+    statement = f"SELECT * FROM entries{_of(hosts)} ORDER BY host, series, first"
+    rows = _ledger_rows(directory, statement, list(hosts), limit)
     return [Entry(*row) for row in rows]
 
 
-def reports(directory: Path, host: str | None, limit: Limit) -> list[Report]:
-    """All reports, of one host or of all; none while there is no ledger."""
-    where, values = (" WHERE host = ?", [host]) if host is not None else ("", [])
-    rows = _ledger_rows(directory, f"SELECT * FROM reports{where} ORDER BY host, id", values, limit)
+def reports(directory: Path, hosts: Sequence[str], limit: Limit) -> list[Report]:
+    """All reports, of some hosts or of all; none while there is no ledger."""
+    rows = _ledger_rows(directory, f"SELECT * FROM reports{_of(hosts)} ORDER BY host, id", list(hosts), limit)
     return [
         Report(id, host, start, name, updated_at, orjson.loads(figures))
         for id, host, start, name, updated_at, figures in rows
     ]
+
+
+def _of(hosts: Sequence[str]) -> str:
+    return f" WHERE host IN ({','.join('?' * len(hosts))})" if hosts else ""
 
 
 def dead_letters(directory: Path, count: int, limit: Limit) -> list[dict[str, Any]]:

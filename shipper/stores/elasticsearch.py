@@ -185,23 +185,23 @@ class ElasticsearchReader:
         answer = await self._server.ask("POST", f"/shipper-dead-letters.{self._cluster}-*/{_SEARCH}", body)
         return [hit["_source"] for hit in answer["hits"]["hits"]] if answer else []
 
-    async def ledger(self, host: str | None = None) -> list[Entry]:
-        """Return the entries of one host or of all, page by page."""
-        sources = await self._all(f"shipper-ledger.{self._cluster}", host, ("host", "series", "id"))
+    async def ledger(self, *hosts: str) -> list[Entry]:
+        """Return the entries of some hosts or of all, page by page."""
+        sources = await self._all(f"shipper-ledger.{self._cluster}", hosts, ("host", "series", "id"))
         found = [Entry(**{name: source[name] for name in Entry.__slots__}) for source in sources]
         return sorted(found, key=lambda entry: (entry.host, entry.series, entry.first))
 
-    async def reports(self, host: str | None = None) -> list[Report]:
-        """Return the reports of one host or of all, page by page."""
-        sources = await self._all(f"shipper-reports.{self._cluster}", host, ("host", "id"))
+    async def reports(self, *hosts: str) -> list[Report]:
+        """Return the reports of some hosts or of all, page by page."""
+        sources = await self._all(f"shipper-reports.{self._cluster}", hosts, ("host", "id"))
         return sorted(map(report_of, sources), key=lambda report: (report.host, report.id))
 
-    async def _all(self, index: str, host: str | None, order: Sequence[str]) -> list[dict[str, Any]]:
-        """Return every document of an index of ours, of one host or of all."""
+    async def _all(self, index: str, hosts: Sequence[str], order: Sequence[str]) -> list[dict[str, Any]]:
+        """Return every document of an index of ours, of some hosts or of all."""
         found: list[dict[str, Any]] = []
         after: list[Any] | None = None
         while True:
-            body = questions.all_body(host, order, after, _MOST_HITS)
+            body = questions.all_body(hosts, order, after, _MOST_HITS)
             answer = _whole(await self._server.ask("POST", f"/{index}/{_SEARCH}", body))
             hits = answer["hits"]["hits"] if answer else []
             found += [hit["_source"] for hit in hits]

@@ -97,13 +97,13 @@ class SqliteReader:
         """Return the newest dead letters."""
         return await self._ask(read.dead_letters, self._directory, limit)
 
-    async def ledger(self, host: str | None = None) -> list[Entry]:
-        """Return the entries of one host or of all."""
-        return await self._ask(read.ledger, self._directory, host)
+    async def ledger(self, *hosts: str) -> list[Entry]:
+        """Return the entries of some hosts or of all."""
+        return await self._ask(read.ledger, self._directory, hosts)
 
-    async def reports(self, host: str | None = None) -> list[Report]:
-        """Return the reports of one host or of all."""
-        return await self._ask(read.reports, self._directory, host)
+    async def reports(self, *hosts: str) -> list[Report]:
+        """Return the reports of some hosts or of all."""
+        return await self._ask(read.reports, self._directory, hosts)
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         """Return which numbers of a range are stored."""

@@ -29,6 +29,7 @@ async def test_what_is_kept_is_the_report_itself(world: World) -> None:
         assert await store.reports() == sent[::-1]
         assert await store.reports("web-2") == sent[:1]
         assert await store.reports("web-9") == []
+        assert await store.reports("web-9", "web-1", "web-2") == sent[::-1]
 
 
 async def test_the_newest_of_an_id_stays(world: World) -> None:

@@ -450,6 +450,7 @@ async def test_ledger_entries_replace_those_of_the_same_id(world: World) -> None
         ]  # fmt: skip
         assert await store.ledger("web-1") == [_entry("b", 5, 7, fate="discarded:debug"), _entry("c", 11, 12)]
         assert await store.ledger("web-9") == []
+        assert await store.ledger("web-9", "web-2", "web-1") == entries
 
 
 async def test_many_ledger_entries(world: World) -> None:

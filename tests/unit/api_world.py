@@ -69,13 +69,13 @@ class MemoryReader:
         self._fail()
         return self.letters[:limit]
 
-    async def ledger(self, host: str | None = None) -> list[Entry]:
+    async def ledger(self, *hosts: str) -> list[Entry]:
         self._fail()
-        return [entry for entry in self.entries if host in (None, entry.host)]
+        return [entry for entry in self.entries if not hosts or entry.host in hosts]
 
-    async def reports(self, host: str | None = None) -> list[Report]:
+    async def reports(self, *hosts: str) -> list[Report]:
         self._fail()
-        return [report for report in self.kept_reports if host in (None, report.host)]
+        return [report for report in self.kept_reports if not hosts or report.host in hosts]
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         self._fail()

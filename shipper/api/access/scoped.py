@@ -84,15 +84,15 @@ class Scoped(Reader):
         async with self._counted():
             return await self._reader.dead_letters(limit)
 
-    async def ledger(self, host: str | None = None) -> list[Entry]:
+    async def ledger(self, *hosts: str) -> list[Entry]:
         """Return the ledger."""
         async with self._counted():
-            return await self._reader.ledger(host)
+            return await self._reader.ledger(*hosts)
 
-    async def reports(self, host: str | None = None) -> list[Report]:
+    async def reports(self, *hosts: str) -> list[Report]:
         """Return the reports."""
         async with self._counted():
-            return await self._reader.reports(host)
+            return await self._reader.reports(*hosts)
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         """Return which numbers the store holds."""

@@ -17,7 +17,7 @@ _MOST_DEAD_LETTERS = 200
 async def ledger(asking: Asking, request: Request) -> Response:
     """Show what every host sent and what became of it."""
     host = request.query_params.get("host") or None
-    told = ledger_answer(await asking.within(books(asking.reader, asking.clock(), host)))
+    told = ledger_answer(await asking.within(books(asking.reader, asking.clock(), *filter(None, [host]))))
     by_host: dict[str, list[dict[str, Any]]] = {}
     for line in told["series"]:
         by_host.setdefault(line["host"], []).append(line)

@@ -85,7 +85,7 @@ async def _holes(asking: Asking, query: Query) -> list[Hole]:
     """Return the holes of the ledger that can hold records of a question."""
     now = asking.clock()
     first, last = query.start or 0, now if query.end is None else query.end
-    read = await books(asking.reader, now, query.host)
+    read = await books(asking.reader, now, *filter(None, [query.host]))
     return [hole for account in read.accounts for hole in account.holes if hole.concerns(first, last)]
 
 

@@ -48,6 +48,7 @@ def test_a_live_request_is_shown_and_a_stop_leaves_nothing(rsyslogd: str, run_di
     assert not [path for path in run_dir.rglob("*") if path.is_socket()]
 
 
+@pytest.mark.alone
 def test_a_hundred_requests_per_second_are_stored(rsyslogd: str, run_dir: Path) -> None:
     with _start(run_dir, "demo", "--seconds", "3", "--rate", "100") as demo:
         assert demo.wait(60) == 0

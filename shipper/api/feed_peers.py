@@ -120,7 +120,9 @@ class Peers:
     def _headers(self) -> dict[str, str]:
         if self._settings.token_file is None:
             return {}
-        return {"Authorization": f"Bearer {Path(self._settings.token_file).read_text().strip()}"}
+        # A mounted secret may say more about its token below the first line.
+        token = Path(self._settings.token_file).read_text().partition("\n")[0].strip()
+        return {"Authorization": f"Bearer {token}"}
 
 
 def addresses(app: App) -> list[str]:

@@ -82,12 +82,20 @@ def _api(settings: Settings) -> Definition:
         **kill_grace(settings, settings.drain_seconds + _AFTER_DRAIN),
         **on_host(settings, ports),
         **product(settings),
-        **environment(settings, SHIPPER_SOURCES=[], SHIPPER_ENRICHERS=[{"type": "request_id"}]),
+        **environment(settings, SHIPPER_SOURCES=[], SHIPPER_ENRICHERS=cluster(settings), **_feed(settings)),
         **health("/health", 0),
         **readiness(settings, "/ready", "http"),
         **labels(settings, "api", ports),
         **_after_elasticsearch(settings),
     }
+
+
+def _feed(settings: Settings) -> Definition:
+    """Return where a live tail hears of new records: from the shippers, with a token of their own."""
+    found = {"SHIPPER_API__FEED__APP": f"{settings.group}/shipper"}
+    if settings.secrets_directory:
+        found["SHIPPER_API__FEED__TOKEN_FILE"] = f"{settings.secrets_directory}/tokens/feed"
+    return found
 
 
 def _drain_seconds(settings: Settings) -> int:

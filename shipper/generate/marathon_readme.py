@@ -62,7 +62,8 @@ def _secrets(settings: Settings) -> str:
             f"`{settings.secrets_directory}` on every host, mounted read-only: its `shipper.yaml` holds what no app\n"
             "may show (`store: {api_key: …}`), readable for user @user@ only. The apps' environment comes on top.\n"
             f"`{settings.secrets_directory}/tokens` must exist: one file for each token that may ask the API, named\n"
-            "after who uses it: the token in its first line and, if wanted, `scopes: tail` and `apps: /shop/*` below."
+            "after who uses it: the token in its first line and, if wanted, `scopes: tail` and `apps: /shop/*` below.\n"
+            "The one named `feed`, with `scopes: admin`, is what live tails at the API read the shippers with."
         )
     return (
         "None is used. Set `secrets_directory` (files on the hosts) or `secrets` (Marathon's) when you need some.\n"

@@ -1,7 +1,7 @@
 """How many records of the SQLite store match, over time and by value.
 
-What is about level, app, host and app id only is read from `counts`, but for the minutes that a bound goes through;
-anything else is counted record by record, newest first, as long as there is time.
+What one table of counts knows all about (level and host, or level, app and app id) is read from it, but for the minutes
+that a bound goes through; anything else is counted record by record, newest first, as long as there is time.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from shipper.search.query import Buckets, Counts, Query, Top
 from shipper.stores._agreement import within
 from shipper.stores._sqlite_plan import plan, rare_rows
 from shipper.stores._sqlite_reading import Limit, reading, spans, unreadable
-from shipper.stores._sqlite_rollup_read import COUNTED_FIELDS, SOURCE, condition, is_kept, zones
+from shipper.stores._sqlite_rollup_read import COUNTED_FIELDS, is_kept, known, zones
 from shipper.stores._sqlite_tables import MINUTE_NS
 from shipper.stores._sqlite_values import Value, checked, grouped
 from shipper.stores._sqlite_where import Compiler, Condition, all_of
@@ -106,10 +106,11 @@ class _Counting:
         self._buckets = buckets
         self.by = grouped(by, self._compiler)
         self._column = None if by is None else COUNTED_FIELDS.get(by)
+        self._known = known(self._plan.parts, self._column)
         self._is_counted = (
             is_kept(self._compiler)
             and (by is None or self._column is not None)
-            and len(self._plan.counted) == len(self._plan.parts)
+            and len(self._known.parts) == len(self._plan.parts)
             and self._plan.match is None
             and buckets.step >= MINUTE_NS
         )
@@ -140,21 +141,23 @@ class _Counting:
         first, behind = -(-self._span[0] // MINUTE_NS), self._span[1] // MINUTE_NS
         cut = {bound // MINUTE_NS for bound in self._bounds() if bound % MINUTE_NS}
         inside = sorted(minute for minute in cut if first <= minute < behind)
-        known = condition(self._plan.counted, self._connection)
-        key, value = (f"key_of_{self._column}", self._column) if self._column else ("minute", "NULL")
-        yield from (
-            ((minute * MINUTE_NS - self._buckets.start) // self._buckets.step, type, found, count)
-            for minute, type, found, count in self._connection.execute(
-                f"SELECT minute, CASE WHEN {value} IS NOT NULL THEN 'text' END, {value}, SUM(count) FROM {SOURCE}"
-                f" WHERE minute >= ? AND minute < ? AND minute NOT IN ({','.join(map(str, inside))}) AND {known.sql}"
-                f" GROUP BY minute, {key} HAVING SUM(count) > 0",
-                (first, behind, *known.values),
-            )
-        )
+        yield from self._known_of(first, behind, inside)
         edges = {bound // MINUTE_NS for bound in self._span if not first <= bound // MINUTE_NS < behind}
         for minute in sorted({*inside, *edges}):
             start, end = max(minute * MINUTE_NS, self._span[0]), min((minute + 1) * MINUTE_NS, self._span[1])
             yield from self._along_time(start, end, wanted)
+
+    def _known_of(self, first: int, behind: int, but: list[int]) -> Iterator[_Group]:
+        """Add up minutes; first those of each value, in the order of the key, so that only their sums are sorted."""
+        wanted = self._known.condition(self._connection)
+        key, value = (f"key_of_{self._column}", self._column) if self._column else ("minute", "NULL")
+        return self._connection.execute(
+            "SELECT bucket, CASE WHEN value IS NOT NULL THEN 'text' END, value, SUM(count) FROM ("
+            f"SELECT (minute * {MINUTE_NS} - ?) / ? AS bucket, {value} AS value, SUM(count) AS count"
+            f" FROM {self._known.source} WHERE minute >= ? AND minute < ? AND minute NOT IN ({','.join(map(str, but))})"
+            f" AND {wanted.sql} GROUP BY minute, {key}) GROUP BY bucket, value HAVING SUM(count) > 0",
+            (self._buckets.start, self._buckets.step, first, behind, *wanted.values),
+        )
 
     def _bounds(self) -> range:
         """Return where one bucket ends and the next begins, as far as it is in the file."""

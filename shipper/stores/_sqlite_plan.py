@@ -2,17 +2,17 @@
 
 The first way that can be gone: by an id that has an index; by words that few records have; zone by zone when many
 have them (see _sqlite_rollup); along the times of errors; along time or along an app's time, in those minutes only in
-which `counts` knows of any.
+which a table of counts knows of any.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shipper.search.expression import And, Between, Equals, Everything, Expression, Not, Or, Words
 from shipper.search.expression_of import whole
 from shipper.search.query import Query
-from shipper.stores._sqlite_rollup_read import is_counted
+from shipper.stores._sqlite_rollup_read import Known, known
 from shipper.stores._sqlite_tables import TROUBLE
 from shipper.stores._sqlite_where import Compiler, Condition
 from shipper.stores._sqlite_words import is_about_message
@@ -34,18 +34,17 @@ class Plan:
     match: str | None = None
     #: Whether few rows are expected, which are fetched and then sorted.
     few: bool = False
-    #: Parts about columns of `counts` only.
-    counted: list[Expression] = field(default_factory=list)
 
     @property
     def is_trouble(self) -> bool:
         """Whether only records of levels are asked for that have an index of their own."""
-        return any(_is_trouble(part) for part in self.counted)
+        return any(map(_is_trouble, self.parts))
 
     @property
-    def is_narrowed(self) -> bool:
-        """Whether `counts` knows more of where to look than the index of an app does."""
-        return any(not (isinstance(part, Equals) and part.field == _APP) for part in self.counted)
+    def hint(self) -> Known | None:
+        """What knows more of where to look than the index of an app does; None when nothing does."""
+        found = known(part for part in self.parts if not (isinstance(part, Equals) and part.field == _APP))
+        return found if found.parts else None
 
     @property
     def app(self) -> str | None:
@@ -67,7 +66,6 @@ def plan(query: Query, compiler: Compiler) -> Plan:
         else:
             parts.append(part)
     found = Plan(start, end, parts)
-    found.counted = [part for part in parts if is_counted(part)]
     found.few = any(_is_rare(part, compiler) for part in parts)
     if found.few:
         return found

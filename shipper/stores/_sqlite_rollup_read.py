@@ -1,31 +1,32 @@
 """Questions to what was counted while records were written (see _sqlite_rollup); files of version 1 have none of it."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shipper.search.expression import And, Equals, Expression, Like, Not, Or, Present
-from shipper.stores._sqlite_tables import COUNTED, MINUTE_NS, ZONE_BITS
+from shipper.stores._sqlite_tables import COUNTED, COUNTS, MINUTE_NS, ZONE_BITS
 from shipper.stores._sqlite_where import ALWAYS, Compiler, Condition
 
 #: Fields that are counted, and their columns.
 COUNTED_FIELDS: Final = dict(
     zip(("log.level", "service.name", "host.name", "orchestrator.resource.name"), COUNTED, strict=True)
 )
-#: `counts` with NULL for no value, as conditions expect it; `key_of_…` is what stands there, in the order of its key.
-_VALUES: Final = ", ".join(f"nullif({column}, x'') AS {column}, {column} AS key_of_{column}" for column in COUNTED)
-SOURCE: Final = f"(SELECT minute, {_VALUES}, count FROM counts)"
 _EVERY_ROW: Final = 2**62
 
 
-def is_counted(part: Expression) -> bool:
-    """Whether it is about fields that are counted, and no others."""
+def columns_of(part: Expression) -> frozenset[str] | None:
+    """Return the columns that it is about, when all of them are counted; `None` for any other part."""
     if isinstance(part, And | Or):
-        return all(map(is_counted, part.parts))
+        found = [columns_of(one) for one in part.parts]
+        known = [columns for columns in found if columns is not None]
+        return frozenset().union(*known) if len(known) == len(found) else None
     if isinstance(part, Not):
-        return is_counted(part.part)
-    return isinstance(part, Equals | Like | Present) and part.field in COUNTED_FIELDS
+        return columns_of(part.part)
+    if isinstance(part, Equals | Like | Present) and part.field in COUNTED_FIELDS:
+        return frozenset({COUNTED_FIELDS[part.field]})
+    return None
 
 
 def is_kept(compiler: Compiler) -> bool:
@@ -33,9 +34,33 @@ def is_kept(compiler: Compiler) -> bool:
     return "orchestrator.resource.name" in compiler.columns
 
 
-def condition(parts: Sequence[Expression], connection: sqlite3.Connection) -> Condition:
-    """Return the condition of parts that are counted, on columns of `SOURCE`."""
-    return Compiler(connection, "key_of_").condition(And(tuple(parts))) if parts else ALWAYS
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A table of counts, and the parts of a question that it answers."""
+
+    table: str
+    parts: tuple[Expression, ...]
+
+    @property
+    def source(self) -> str:
+        """The table with NULL for no value, as conditions expect it; `key_of_…` is what stands there."""
+        values = ", ".join(f"nullif({name}, x'') AS {name}, {name} AS key_of_{name}" for name in COUNTS[self.table])
+        return f"(SELECT minute, {values}, count FROM {self.table})"
+
+    def condition(self, connection: sqlite3.Connection) -> Condition:
+        """Return the condition of all parts, on columns of the source."""
+        return Compiler(connection, "key_of_").condition(And(self.parts)) if self.parts else ALWAYS
+
+
+def known(parts: Iterable[Expression], grouped_by: str | None = None) -> Known:
+    """Return the table that answers most of the parts, among those that have the column for groups if any has it."""
+    by_columns = [(part, columns_of(part)) for part in parts]
+    answered = [
+        Known(table, tuple(part for part, asked in by_columns if asked is not None and asked <= {*columns}))
+        for table, columns in COUNTS.items()
+        if grouped_by is None or grouped_by in columns
+    ]
+    return max(answered, key=lambda one: len(one.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +73,13 @@ class Stretch:
 
 
 def stretches(
-    connection: sqlite3.Connection, wanted: Condition, bounds: tuple[int, int], newest_first: bool
+    connection: sqlite3.Connection, hint: Known, bounds: tuple[int, int], newest_first: bool
 ) -> Iterator[Stretch]:
     """Yield the minutes in which records match, in order; the first and last may hold others, out of the bounds."""
     direction = "DESC" if newest_first else "ASC"
+    wanted = hint.condition(connection)
     rows = connection.execute(
-        f"SELECT minute, SUM(count) FROM {SOURCE} WHERE minute BETWEEN ? AND ? AND {wanted.sql}"
+        f"SELECT minute, SUM(count) FROM {hint.source} WHERE minute BETWEEN ? AND ? AND {wanted.sql}"
         f" GROUP BY minute HAVING SUM(count) > 0 ORDER BY minute {direction}",
         (bounds[0] // MINUTE_NS, bounds[1] // MINUTE_NS, *wanted.values),
     )

@@ -15,7 +15,7 @@ from shipper.search.query import Page, Place, Query
 from shipper.stores._agreement import within
 from shipper.stores._sqlite_plan import Plan, plan, rare_rows
 from shipper.stores._sqlite_reading import Limit, reading, spans, unreadable
-from shipper.stores._sqlite_rollup_read import Zone, condition, in_portions, is_kept, joined, stretches, zones
+from shipper.stores._sqlite_rollup_read import Known, Zone, in_portions, is_kept, joined, stretches, zones
 from shipper.stores._sqlite_tables import IS_TROUBLE
 from shipper.stores._sqlite_where import ALWAYS, Compiler, Condition, all_of
 
@@ -104,8 +104,8 @@ class _Search:
             yield from self._by_zones(self._plan.match)
         elif self._plan.is_trouble and is_kept(self._compiler):
             yield self._rows("INDEXED BY by_trouble", Condition(IS_TROUBLE))
-        elif self._plan.is_narrowed and is_kept(self._compiler):
-            yield from self._by_minutes()
+        elif (hint := self._plan.hint) is not None and is_kept(self._compiler):
+            yield from self._by_minutes(hint)
         else:
             yield self._along_time(self._start, self._end, self._query.limit + 1)
 
@@ -134,10 +134,9 @@ class _Search:
     def _near(self, zone: Zone) -> int:
         return zone.last if self._query.newest_first else zone.first
 
-    def _by_minutes(self) -> Iterator[list[_Found]]:
+    def _by_minutes(self, hint: Known) -> Iterator[list[_Found]]:
         left = self._query.limit + 1
-        known = condition(self._plan.counted, self._connection)
-        minutes = stretches(self._connection, known, (self._start, self._end), self._query.newest_first)
+        minutes = stretches(self._connection, hint, (self._start, self._end), self._query.newest_first)
         for portion in in_portions(minutes, left):
             for stretch in portion:
                 rows = self._along_time(max(self._start, stretch.start), min(self._end, stretch.end), left)

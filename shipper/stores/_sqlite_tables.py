@@ -1,7 +1,7 @@
 """The tables of the SQLite store's files, and how a day's file of the first version becomes one of today.
 
-`counts` and `zones` are made from `records` and written in the same transactions (see _sqlite_rollup). In `counts` an
-empty BLOB stands for "has no value", as columns of a primary key are compared without NULL.
+The tables of `COUNTS` and `zones` are made from `records` and written in the same transactions (see _sqlite_rollup).
+In the former an empty BLOB stands for "has no value", as columns of a primary key are compared without NULL.
 """
 
 import sqlite3
@@ -9,11 +9,14 @@ from typing import Final
 
 #: Our layout of the tables; a file with another number was written by another version.
 VERSION: Final = 2
-#: Of before there were `counts`, `zones` and columns for trace and app id: readable, and upgraded by who writes.
+#: Of before there were counts, zones and columns for trace and app id: readable, and upgraded by who writes.
 FIRST_VERSION: Final = 1
 
-#: Columns of `records` that `counts` counts by, in the order of its key behind the minute.
+#: Columns of `records` that are counted by.
 COUNTED: Final = ("level", "app", "host", "resource")
+#: Tables of counts, and the columns of each in the order of its key behind the minute; who may choose takes the first.
+#: One table by all of them would have nearly as many rows as there are records when hundreds of apps run on many hosts.
+COUNTS: Final = {"counts_by_host": ("level", "host"), "counts_by_app": ("app", "level", "resource")}
 MINUTE_NS: Final = 60 * 10**9
 #: Rows of a zone: few enough to look at all of them, many enough that a day has only hundreds of zones.
 ZONE_BITS: Final = 14
@@ -24,14 +27,23 @@ _PUNCTUATION: Final = "!#$%&()*+,-./:;<=>?@[\\]^_`{|}~" + "''" + '""'
 #: Condition of the index of few records that many ask for; it stands in a question as it stands in the index.
 TROUBLE: Final = ("error", "critical", "alert", "emergency")
 IS_TROUBLE: Final = f"level IN ({', '.join(repr(level) for level in TROUBLE)})"
+
+
+def _table_of_counts(table: str) -> str:
+    """SQL for a table of counts."""
+    columns = "".join(f"{column} TEXT NOT NULL, " for column in COUNTS[table])
+    key = ", ".join(("minute", *COUNTS[table]))
+    return (
+        f"CREATE TABLE {table} (minute INTEGER NOT NULL, {columns}count INTEGER NOT NULL, PRIMARY KEY ({key}))"
+        " WITHOUT ROWID;"
+    )
+
+
 _INDEXES: Final = f"""
 CREATE INDEX by_trouble ON records (timestamp, level, host, app) WHERE {IS_TROUBLE};
 CREATE INDEX by_time ON records (timestamp, level, host);
 CREATE INDEX by_trace ON records (trace_id) WHERE trace_id IS NOT NULL;
-CREATE TABLE counts (
-    minute INTEGER NOT NULL, level TEXT NOT NULL, app TEXT NOT NULL, host TEXT NOT NULL, resource TEXT NOT NULL,
-    count INTEGER NOT NULL, PRIMARY KEY (minute, level, app, host, resource)
-) WITHOUT ROWID;
+{"".join(map(_table_of_counts, COUNTS))}
 CREATE TABLE zones (zone INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL);
 """
 # The columns behind the document came later: a file that was upgraded and a new one have the same order.
@@ -69,6 +81,12 @@ CREATE TABLE IF NOT EXISTS reports (
 """
 
 
+def _filled(table: str) -> str:
+    """SQL that makes the rows of a table of counts from all records."""
+    key = ", ".join(f"coalesce({column}, x'')" for column in COUNTS[table])
+    return f"INSERT INTO {table} SELECT timestamp / {MINUTE_NS}, {key}, COUNT(*) FROM records GROUP BY 1, {key};"
+
+
 def _text_of(field: str) -> str:
     """SQL for a field of the document that holds one text, NULL for any other."""
     at = f"""CAST(document AS TEXT), '$."{field}"'"""
@@ -83,8 +101,7 @@ UPDATE records SET trace_id = {_text_of("trace.id")}, resource = {_text_of("orch
         OR instr(document, CAST('"orchestrator.resource.name":' AS BLOB));
 DROP INDEX by_time;
 {_INDEXES}
-INSERT INTO counts SELECT timestamp / {MINUTE_NS}, {", ".join(f"coalesce({name}, x'')" for name in COUNTED)}, COUNT(*)
-    FROM records GROUP BY 1, 2, 3, 4, 5;
+{"".join(map(_filled, COUNTS))}
 INSERT INTO zones SELECT rowid >> {ZONE_BITS}, MIN(timestamp), MAX(timestamp) FROM records GROUP BY 1;
 """
 

@@ -3,7 +3,9 @@
 import itertools
 import random
 import sqlite3
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from tests.contract.test_stores import NOON, SERIES, numbers, put_all, record
 
 SECOND = 10**9
 DAY = day(from_ns(NOON))
+KEYS = {"counts_by_host": ("level", "host"), "counts_by_app": ("app", "level", "resource")}
 
 
 @pytest.fixture
@@ -49,15 +52,16 @@ def _batch(count: int) -> list[Record]:
     ]
 
 
-def _kept(settings: Config) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    """Return what `counts` says and what it should say."""
-    columns = "coalesce(level, x''), coalesce(app, x''), coalesce(host, x''), coalesce(resource, x'')"
+def _kept(settings: Config) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """Return what the tables of counts say and what they should say."""
+    said, true = {}, {}
     with sqlite3.connect(_file(settings)) as connection:
-        said = connection.execute("SELECT * FROM counts WHERE count <> 0 ORDER BY 1, 2, 3, 4, 5").fetchall()
-        true = connection.execute(
-            f"SELECT timestamp / 60000000000, {columns}, COUNT(*) FROM records"
-            " GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
-        ).fetchall()
+        for table, columns in KEYS.items():
+            said[table] = connection.execute(f"SELECT * FROM {table} WHERE count <> 0 ORDER BY 1, 2, 3, 4").fetchall()
+            key = ", ".join(f"coalesce({column}, x'')" for column in columns)
+            true[table] = connection.execute(
+                f"SELECT timestamp / 60000000000, {key}, COUNT(*) FROM records GROUP BY 1, {key} ORDER BY 1, 2, 3, 4"
+            ).fetchall()
     connection.close()
     return said, true
 
@@ -74,7 +78,7 @@ async def test_counts_are_true_after_twins_repairs_and_deletions(settings: Confi
         await store.repair([Repair(SERIES, 1, DAY, late)])
         said, true = _kept(settings)
         assert said == true
-        assert sum(row[2] == "known-late" for row in said) > 10
+        assert sum(row[1] == "known-late" for row in said["counts_by_app"]) > 10
         top = await store.top(Query(), "service.name", 1)
         assert (top.total, top.without) == (600, 0)
     deleted = sum(steps(_file(settings), Removal(DAY, ("/shop/late", "/shop/3"), others=False)))
@@ -89,7 +93,7 @@ async def test_a_batch_that_fails_is_not_counted(settings: Config) -> None:
         await store.put([record(1), poison])
         said, true = _kept(settings)
     assert said == true
-    assert len(said) == 1
+    assert [len(rows) for rows in said.values()] == [1, 1]
 
 
 QUESTIONS: list[Expression] = [
@@ -101,6 +105,9 @@ QUESTIONS: list[Expression] = [
     Equals("log.level", "critical"),
     And((Equals("log.level", "critical"), Equals("service.name", "app2"))),
     And((Equals("host.name", "web-1"), Words(("else",), "else"))),
+    And((Equals("host.name", "web-1"), Equals("service.name", "app3"))),
+    And((Equals("host.name", "web-1"), Not(Equals("log.level", "info")), Present("orchestrator.resource.name"))),
+    Or((Equals("host.name", "web-2"), Equals("orchestrator.resource.name", "/shop/2"))),
     Not(Present("orchestrator.resource.name")),
     Like("/shop/[3]*", "orchestrator.resource.name"),
     Like("/shop/?", "orchestrator.resource.name"),
@@ -128,6 +135,10 @@ async def test_whichever_way_is_taken_the_page_is_the_same(
             assert await _pages(store, where, newest_first) == expected[:70], (where, many)
             counted = await store.counts(Query(where=where), Buckets(0, 2**62, 2**61), None)
             assert sum(counted.counts.values()) == len(expected), (where, many)
+            for field in ("service.name", "host.name", "orchestrator.resource.name"):
+                top = await store.top(Query(where=where), field, 100)
+                true = Counter(fields[n][field] for n in expected if fields[n].get(field) is not None)
+                assert (dict(top.values), top.total) == (true, len(expected)), (where, many, field)
 
 
 async def _pages(store: Reader, where: Expression, newest_first: bool) -> list[int]:

@@ -24,7 +24,8 @@ CREATE TABLE first (
 );
 INSERT INTO first SELECT rowid, series, sequence, timestamp, level, app, host, request_id, document FROM records;
 DROP TABLE records;
-DROP TABLE counts;
+DROP TABLE counts_by_app;
+DROP TABLE counts_by_host;
 DROP TABLE zones;
 ALTER TABLE first RENAME TO records;
 CREATE INDEX by_time ON records (timestamp);
@@ -119,7 +120,7 @@ async def test_it_is_read_as_it_is_and_upgraded_by_who_writes(settings: Config) 
 
 async def test_an_upgrade_that_fails_leaves_it_as_it_was(settings: Config) -> None:
     with sqlite3.connect(_file(settings)) as connection:
-        connection.execute("CREATE TABLE counts (of_somebody_else)")
+        connection.execute("CREATE TABLE counts_by_app (of_somebody_else)")
     connection.close()
     async with settings.reader("c") as reader:
         before = numbers(await reader.search(Query(limit=200)))

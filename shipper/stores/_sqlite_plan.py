@@ -1,8 +1,8 @@
 """How the records of one file that match a question are found. SQLite has no figures to decide by, so it is done here.
 
 The first way that can be gone: by an id that has an index; by words that few records have; zone by zone when many
-have them (see _sqlite_rollup); along the times of errors; along time or along an app's time, in those minutes only in
-which a table of counts knows of any.
+have them (see _sqlite_rollup); along time or along an app's time, in those minutes only in which a table of counts
+knows of any.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,6 @@ from shipper.search.expression import And, Between, Equals, Everything, Expressi
 from shipper.search.expression_of import whole
 from shipper.search.query import Query
 from shipper.stores._sqlite_rollup_read import Known, known
-from shipper.stores._sqlite_tables import TROUBLE
 from shipper.stores._sqlite_where import Compiler, Condition
 from shipper.stores._sqlite_words import is_about_message
 
@@ -34,11 +33,6 @@ class Plan:
     match: str | None = None
     #: Whether few rows are expected, which are fetched and then sorted.
     few: bool = False
-
-    @property
-    def is_trouble(self) -> bool:
-        """Whether only records of levels are asked for that have an index of their own."""
-        return any(map(_is_trouble, self.parts))
 
     @property
     def hint(self) -> Known | None:
@@ -86,12 +80,6 @@ def _conjunction(expression: Expression) -> Iterator[Expression]:
             yield from _conjunction(part)
     elif not isinstance(expression, Everything):
         yield expression
-
-
-def _is_trouble(part: Expression) -> bool:
-    if isinstance(part, Or):
-        return bool(part.parts) and all(map(_is_trouble, part.parts))
-    return isinstance(part, Equals) and part.field == "log.level" and part.value in TROUBLE
 
 
 def _is_rare(part: Expression, compiler: Compiler) -> bool:

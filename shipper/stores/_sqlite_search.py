@@ -16,7 +16,6 @@ from shipper.stores._agreement import within
 from shipper.stores._sqlite_plan import Plan, plan, rare_rows
 from shipper.stores._sqlite_reading import Limit, reading, spans, unreadable
 from shipper.stores._sqlite_rollup_read import Known, Zone, in_portions, is_kept, joined, stretches, zones
-from shipper.stores._sqlite_tables import IS_TROUBLE
 from shipper.stores._sqlite_where import ALWAYS, Compiler, Condition, all_of
 
 _LAST: Final = 2**63 - 1
@@ -102,8 +101,6 @@ class _Search:
             yield self._rows("NOT INDEXED", rare_rows(self._plan.parts, self._compiler))
         elif self._plan.match is not None:
             yield from self._by_zones(self._plan.match)
-        elif self._plan.is_trouble and is_kept(self._compiler):
-            yield self._rows("INDEXED BY by_trouble", Condition(IS_TROUBLE))
         elif (hint := self._plan.hint) is not None and is_kept(self._compiler):
             yield from self._by_minutes(hint)
         else:

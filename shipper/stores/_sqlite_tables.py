@@ -24,9 +24,6 @@ ZONE_BITS: Final = 14
 # `words` gets words already cut and lower-cased by search.words: every ASCII character but the space is part of a
 # token, and the `ascii` tokenizer leaves all others alone. No copy of the text, no deletes: a day goes as a file.
 _PUNCTUATION: Final = "!#$%&()*+,-./:;<=>?@[\\]^_`{|}~" + "''" + '""'
-#: Condition of the index of few records that many ask for; it stands in a question as it stands in the index.
-TROUBLE: Final = ("error", "critical", "alert", "emergency")
-IS_TROUBLE: Final = f"level IN ({', '.join(repr(level) for level in TROUBLE)})"
 
 
 def _table_of_counts(table: str) -> str:
@@ -40,7 +37,6 @@ def _table_of_counts(table: str) -> str:
 
 
 _INDEXES: Final = f"""
-CREATE INDEX by_trouble ON records (timestamp, level, host, app) WHERE {IS_TROUBLE};
 CREATE INDEX by_time ON records (timestamp, level, host);
 CREATE INDEX by_trace ON records (trace_id) WHERE trace_id IS NOT NULL;
 {"".join(map(_table_of_counts, COUNTS))}

@@ -81,9 +81,15 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
                 server = _server(reader, pipeline, entrance, hub, config.api.kibana_url)
                 roles.create_task(server.serve(sockets=[web_socket]))
             http = _url(config.api, web_socket) if web_socket is not None else ""
+
+            def ready() -> None:
+                if entrance is not None:
+                    entrance.say()
+                started(_addresses(http, config, pipeline))
+
             try:
                 if await _open(store, stack, pipeline, stopping):
-                    await pipeline.run(stopping, lambda: started(_addresses(http, config, pipeline)))
+                    await pipeline.run(stopping, ready)
             finally:
                 watch.cancel()
                 if server is not None and hub is not None:

@@ -86,7 +86,7 @@ def test_a_cluster_is_shown_and_a_stop_leaves_nothing(rsyslogd: str, haproxy: st
             assert app in shown
         clocks = _do(run_dir, "where")
         assert all(host in clocks for host in ("127.0.1.1", "127.0.1.2", "127.0.1.3"))
-        assert '"message":"started"' in _do(run_dir, "sandbox")
+        assert '"service.name":"shipper"' in _do(run_dir, "sandbox")
         story = _do(run_dir, "request")
         assert {"gateway", "orders", "payments"} <= set(story.split())
         assert "unchanged  /shipper/shipper" in _do(run_dir, "deploy")

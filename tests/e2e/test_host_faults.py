@@ -12,6 +12,7 @@ SHORT = ("3", "11", "14", "15", "16b")
 _BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", SHORT)
 def test_every_record_is_stored_once_or_named_as_missing(name: str, rsyslogd: str, run_dir: Path) -> None:
     scenario = _BY_NAME[name]

@@ -15,6 +15,9 @@ from tests.integration.host import Host
 from tests.servers.process import wait_until
 from tests.shipper_process import ShipperProcess
 
+#: How late a record came tells how wrong a clock is.
+pytestmark = pytest.mark.alone
+
 CHAIN = {"edge": Part([["orders"]]), "orders": Part([["payments"], ["mail"]]), "payments": Part(), "mail": Part()}
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,17 @@ from tests.servers.process import Process, accepts, free_port
 from tests.shipper_process import ShipperProcess
 from tests.unit.marathon_apps import apps
 
-#: When all records of this file were written.
-WRITTEN = peers.at(int(time.time()))
 
-
+@cache
 def stamped(number: int, message: str) -> bytes:
-    return peers.stamped(number, message, host_time=WRITTEN)
+    """A record that was just written; the same bytes when it is sent again."""
+    return peers.stamped(number, message, host_time=peers.at(int(time.time())))
+
+
+@pytest.fixture(autouse=True)
+def _written_anew() -> None:
+    """No test has records that were written in another, perhaps long ago."""
+    stamped.cache_clear()
 
 
 def sqlite(folder: Path) -> dict[str, Any]:

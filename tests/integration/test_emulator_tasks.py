@@ -208,12 +208,14 @@ def test_files_are_fetched_and_unpacked(marathon: Marathon, tmp_path: Path) -> N
 
 
 def test_sigterm_first_and_sigkill_after_the_grace(marathon: Marathon) -> None:
-    stubborn = "trap 'echo asked' TERM; while true; do sleep 0.05; done"
+    stubborn = "trap 'echo asked' TERM; echo ready; while true; do sleep 0.05; done"
     app = {"id": "/stubborn", "cmd": stubborn, "taskKillGracePeriodSeconds": 1}
     marathon.change("POST", "/v2/apps", app)
     task = marathon.process(marathon.tasks("/stubborn")[0]["id"])
+    said = Path(task["sandbox"], "stdout")
+    wait_until(lambda: said.read_text() == "ready\n")
     marathon.change("DELETE", "/v2/apps/stubborn")
-    assert Path(task["sandbox"], "stdout").read_text() == "asked\n"
+    assert said.read_text() == "ready\nasked\n"
     assert not Path(f"/proc/{task['pid']}").exists()
 
 

@@ -57,8 +57,8 @@ def test_what_cannot_be_meant_is_refused(access: dict[str, Any], part: str) -> N
 
 def test_it_says_once_that_it_is_open(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    Entrance.of(settings())
-    Entrance.of(settings("::", open=True))
+    Entrance.of(settings()).say()
+    Entrance.of(settings("::", open=True)).say()
     said = [record for record in caplog.records if record.message.startswith("access is open")]
     assert [(record.levelname, record.__dict__["from"]) for record in said] == [
         ("INFO", "this machine"),

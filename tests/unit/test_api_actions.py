@@ -80,13 +80,14 @@ def links(**changes: Any) -> dict[str, str]:
 def test_links() -> None:
     around = "start=2026-11-22T14%3A25%3A00.000000Z&end=2026-11-22T14%3A35%3A00.000000Z"
     own = f"/records/65614f3a9c1en-0000000001?at={NOW}"
+    itself = {"same": own.replace("?", "/same?"), "context": f"{own}#context", "record": own}
     story = "/requests/r%2F1%3D"
     siblings = "/?app=shop+%26+co&host=web-3"
-    assert links() == {"siblings": f"{siblings}&request_id=r%2F1%3D", "request": story, "record": own}
+    assert links() == {"siblings": f"{siblings}&request_id=r%2F1%3D", "request": story, **itself}
     for no_request in (None, "a\nb", 7, ""):
-        assert links(**{"http.request.id": no_request}) == {"siblings": f"{siblings}&{around}", "record": own}
+        assert links(**{"http.request.id": no_request}) == {"siblings": f"{siblings}&{around}", **itself}
     for nobody in (None, "", "a\x00", "x" * 257, ["a"], "\ud800"):
-        assert links(**{"service.name": nobody}) == links(**{"host.name": nobody}) == {"request": story, "record": own}
+        assert links(**{"service.name": nobody}) == links(**{"host.name": nobody}) == {"request": story, **itself}
     assert links(**{"@timestamp": "then", "http.request.id": None}) == {}
     assert links(**{"shipper.series": "a/\n\u202e"}).keys() == {"siblings", "request"}
 
@@ -108,7 +109,7 @@ async def test_links_lead_there() -> None:
     kept = {**record(1, at=NOW), **FIELDS, "service.name": "shop", "http.request.id": "r-1"}
     async with connect(MemoryReader(kept)) as client:
         for url in links(**kept).values():
-            answer = await client.get(url, headers={"Accept": "text/html"})
+            answer = await client.get(url, headers={"Accept": "text/html"}, follow_redirects=True)
             assert answer.status_code == 200
             assert SANDBOX in answer.text, url
 
@@ -116,12 +117,13 @@ async def test_links_lead_there() -> None:
 async def test_they_are_in_answers_and_on_the_page() -> None:
     kept = {**record(1, at=NOW), **FIELDS, "http.request.id": "r-1", "log.level": "error"}
     actions = [action.as_json() for action in actions_of(kept)]
-    assert [action["name"] for action in actions] == ["shell", "sandbox", "where", "siblings", "request", "record"]
+    links = ["task", "siblings", "same", "request", "context", "record"]
+    assert [action["name"] for action in actions] == ["shell", "sandbox", "where", *links]
     assert all(set(action) in ({"name", "command"}, {"name", "url"}) for action in actions)
     async with connect(MemoryReader(kept, record(2, at=NOW))) as client:
         found = (await client.get("/api/v1/records?order=oldest")).json()["records"]
         assert found[0]["actions"] == actions
-        assert [action["name"] for action in found[1]["actions"]] == ["siblings", "record"]
+        assert [action["name"] for action in found[1]["actions"]] == ["siblings", "same", "context", "record"]
         story = (await client.get("/api/v1/requests/r-1")).json()
         assert story["records"][0]["actions"] == story["first_error"]["actions"] == actions
         page = (await client.get("/", headers={"Accept": "text/html"})).text
@@ -133,4 +135,4 @@ async def test_a_field_of_that_name_does_not_stand_for_them() -> None:
     kept = {**record(1, at=NOW), "actions": [{"name": "shell", "command": "rm -rf /"}]}
     async with connect(MemoryReader(kept)) as client:
         found = (await client.get("/api/v1/records")).json()["records"][0]
-    assert [action["name"] for action in found["actions"]] == ["siblings", "record"]
+    assert [action["name"] for action in found["actions"]] == ["siblings", "same", "context", "record"]

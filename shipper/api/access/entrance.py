@@ -68,10 +68,6 @@ class Entrance:
         access = settings.access
         is_open = not _asks(access)
         local = is_open and not access.open
-        if is_open:
-            where, level = ("this machine", logging.INFO) if local else ("everywhere", logging.WARNING)
-            told = "access is open: everybody who reaches the address may read everything"
-            _log.log(level, told, extra={"from": where})
         return cls(
             access,
             is_open,
@@ -81,6 +77,13 @@ class Entrance:
             None if local else Limits(access),  # whoever is on this machine can harm it in easier ways
             audit=Audit(access.audit_file),
         )
+
+    def say(self) -> None:
+        """Say in our log when nobody is asked who they are."""
+        if self.open:
+            where, level = ("everywhere", logging.WARNING) if self.settings.open else ("this machine", logging.INFO)
+            told = "access is open: everybody who reaches the address may read everything"
+            _log.log(level, told, extra={"from": where})
 
     def caller(self, scope: Scope) -> Caller | None:
         """Return who asks, None when that is not known. What is said wrongly is never made good by something else."""

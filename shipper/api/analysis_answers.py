@@ -105,8 +105,8 @@ class AppAnswer(BaseModel):
     app: str
     count: int
     errors: int
-    hosts: list[str]
-    versions: list[str] = Field(description="of its newest records, newest first")
+    hosts: list[str] = Field(description="of its newest 100 records, newest first")
+    versions: list[str] = Field(description="of its newest 100 records, newest first")
     last: str | None
 
 

@@ -41,7 +41,11 @@ class ShipperProcess:
         assert not hidden, f"unset {', '.join(hidden)} for tests"
         argv = [sys.executable, "-m", "shipper", "run", "--config", str(self.config)]
         self.process = Process(argv, log=self.log)
-        self.process.wait_until(lambda: self._started() is not None, START_SECONDS, "it listens")
+        try:
+            self.process.wait_until(lambda: self._started() is not None, START_SECONDS, "it listens")
+        except BaseException:
+            self.process.stop(60)
+            raise
         started = self._started()
         assert started is not None
         self.port = int(started["relp"].rpartition(":")[2]) if "relp" in started else 0

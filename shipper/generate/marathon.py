@@ -82,7 +82,7 @@ def _api(settings: Settings) -> Definition:
         **kill_grace(settings, settings.drain_seconds + _AFTER_DRAIN),
         **on_host(settings, ports),
         **product(settings),
-        **environment(settings, SHIPPER_SOURCES=[], SHIPPER_ENRICHERS=cluster(settings), **_feed(settings)),
+        **environment(settings, SHIPPER_SOURCES=[], **_feed(settings)),
         **health("/health", 0),
         **readiness(settings, "/ready", "http"),
         **labels(settings, "api", ports),
@@ -91,8 +91,10 @@ def _api(settings: Settings) -> Definition:
 
 
 def _feed(settings: Settings) -> Definition:
-    """Return where a live tail hears of new records: from the shippers, with a token of their own."""
-    found = {"SHIPPER_API__FEED__APP": f"{settings.group}/shipper"}
+    """Return where a live tail hears of new records: from the shippers that Marathon names, else from the store."""
+    if not settings.marathon_urls:
+        return {"SHIPPER_ENRICHERS": [{"type": "request_id"}]}
+    found: Definition = {"SHIPPER_ENRICHERS": cluster(settings), "SHIPPER_API__FEED__APP": f"{settings.group}/shipper"}
     if settings.secrets_directory:
         found["SHIPPER_API__FEED__TOKEN_FILE"] = f"{settings.secrets_directory}/tokens/feed"
     return found

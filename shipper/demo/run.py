@@ -43,7 +43,7 @@ class Options:
     port: int = 8080
     #: Requests per second.
     rate: float = 5.0
-    #: End by itself after so many seconds; None: never.
+    #: End by itself after so many seconds of traffic; None: never.
     seconds: float | None = None
     #: The same seed gives the same requests; "" takes a new one.
     seed: str = ""
@@ -55,8 +55,6 @@ async def run(options: Options, stopping: asyncio.Event, stream: TextIO) -> None
     with lock(directory, options.directory), (directory / "shipper.log").open("a", encoding="utf-8") as log_stream:
         telemetry.set_up_logging("INFO", log_stream)
         screen = Screen(stream, stopping.set)
-        if options.seconds is not None:
-            asyncio.get_running_loop().call_later(options.seconds, stopping.set)
         port = _free_port(options.port, screen)
         with _sockets(directory, screen) as sockets:
             config = _config(directory, port, sockets / "log")
@@ -95,6 +93,8 @@ async def _show(addresses: Addresses, options: Options, sockets: Path, stopping:
         writer = Writer(path)
         shop = Shop(writer.send, seed=options.seed or secrets.token_hex(8), rate=options.rate)
         screen.say("page", addresses.http)
+        if options.seconds is not None:
+            asyncio.get_running_loop().call_later(options.seconds, stopping.set)
         async with asyncio.TaskGroup() as group:
             trading = group.create_task(shop.run(stopping))
             extras = [

@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers import ROOT, debian, elasticsearch
 from tests.servers import docker as docker_daemon
-from tests.servers.available import require, require_docker, require_elasticsearch
+from tests.servers.available import require, require_docker, require_elasticsearch, require_node
 from tests.servers.docker import Docker
 
 DATA = ROOT.parent / "shared" / "data"
@@ -74,6 +74,18 @@ def nginx() -> str:
 def chromium() -> str:
     """The path of Chromium; call it with --headless --no-sandbox and a --user-data-dir of the test's own."""
     return require("chromium")
+
+
+@pytest.fixture(scope="session")
+def prism() -> str:
+    """The path of Prism; `prism proxy SPEC URL --errors` takes ten seconds to start, so tests share one."""
+    return require_node("prism")
+
+
+@pytest.fixture(scope="session")
+def rison_node() -> str:
+    """The folder of the library rison-node: `node -e "require(process.argv[1])" FOLDER`."""
+    return require_node("rison_node")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import fcntl
 
-from tests.servers import CACHE, debian, elasticsearch, java
+from tests.servers import CACHE, debian, elasticsearch, java, node
 
 
 def main() -> None:
@@ -16,6 +16,8 @@ def main() -> None:
         for version, needs in elasticsearch.VERSIONS.items():
             elasticsearch.fetch(version, say)
             say(f"elasticsearch {version} runs on {java.lowest(needs) or f'nothing here: it needs Java {needs}'}")
+        for name in node.PACKAGES:
+            node.fetch(name, say)
 
 
 def say(line: str) -> None:

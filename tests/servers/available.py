@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.servers import debian, docker, elasticsearch
+from tests.servers import debian, docker, elasticsearch, node
 
 
 def require(program: str) -> str:
@@ -23,6 +23,13 @@ def require_docker() -> None:
     """Skip or fail unless a Docker daemon of our own can be started."""
     if reason := docker.missing():
         unavailable(reason)
+
+
+def require_node(name: str) -> str:
+    """The path of what tests use of a package of Node.js: the program prism, or the folder of rison-node."""
+    if reason := node.missing(name):
+        unavailable(reason)
+    return str(node.PACKAGES[name].found)
 
 
 def unavailable(reason: str) -> NoReturn:

@@ -23,6 +23,9 @@ __all__ = ["LONGEST_SOCKET", "MISSING", "Settings", "check", "find", "generate",
 MISSING: Final = "is missing: install the packages rsyslog and rsyslog-relp"
 #: What reports may take on disk; the rest is for what containers write.
 _HEARTBEAT_BYTES: Final = 2**20
+#: Records that one exchange with the shipper takes; of reports few, so that what has left their queue was answered.
+_BATCH: Final = 256
+_HEARTBEAT_WINDOW: Final = 16
 #: Most bytes of one file of a queue: what is sent frees the disk file by file.
 _FILE_BYTES: Final = 16 * 2**20
 #: About 24 days, in milliseconds: whoever writes into this queue waits, as what it reads can wait.
@@ -97,19 +100,21 @@ def _configuration(settings: Settings) -> str:
         "journal_input": _JOURNAL_INPUT if settings.journal else "",
         "journal": "",
         "journal_first": "",
-        "heartbeat": _send(settings, "heartbeat", "composed", _HEARTBEAT_BYTES),
+        "heartbeat": _send(settings, "heartbeat", "composed", _HEARTBEAT_BYTES, window=_HEARTBEAT_WINDOW),
         "warning": _send(settings, "warning", "relayed", warning),
         "normal": _send(settings, "normal", "relayed", rest - journal - warning),
     }
     if settings.host_name:
         values["local_host_name"] = f'localHostname="{settings.host_name}"  # records carry this name'
     if settings.journal:
-        values["journal"] = fill(_JOURNAL, {"send": _send(settings, "journal", "composed", journal, _FOR_EVER)})
+        values["journal"] = fill(_JOURNAL, {"send": _send(settings, "journal", "composed", journal, wait=_FOR_EVER)})
         values["journal_first"] = 'if $inputname == "imjournal" then call journal\nelse '
     return fill(_CONFIG, values)
 
 
-def _send(settings: Settings, queue: str, template: str, size: int, wait: int = 0) -> str:
+def _send(
+    settings: Settings, queue: str, template: str, size: int, *, wait: int = 0, window: int | None = None
+) -> str:
     """One queue and its connection; `size` in bytes on disk, `wait` in milliseconds for room in it."""
     values = {
         "queue": queue,
@@ -117,7 +122,8 @@ def _send(settings: Settings, queue: str, template: str, size: int, wait: int = 
         "shipper_host": settings.shipper_host,
         "shipper_port": str(settings.shipper_port),
         "tls": fill(_TLS, _tls(settings)) if settings.tls else "",
-        "relp_window": str(settings.relp_window),
+        "window": str(settings.relp_window if window is None else window),
+        "batch": str(_BATCH if window is None else window),
         "queue_records": str(settings.queue_records),
         "bytes": str(size),
         "file_bytes": str(min(_FILE_BYTES, size // 4)),
@@ -203,7 +209,8 @@ ruleset(name="own" queue.type="Direct") {
   call heartbeat
 }
 
-# A queue of its own: reports arrive though the others are full, and say so.
+# A queue of its own: reports arrive though the others are full, and say so. Its window is small, so that reports leave
+# it only while the shipper answers: the holder takes that for a sign, and must not be wrong (`queues.py`).
 ruleset(name="heartbeat" queue.type="Direct") {
 @heartbeat@
 }
@@ -223,7 +230,7 @@ _SEND: Final = r"""    action(
       target="@shipper_host@"
       port="@shipper_port@"@tls@
       template="@template@"
-      windowSize="@relp_window@"  # never below dequeueBatchSize: each batch would wait for answers
+      windowSize="@window@"  # never below dequeueBatchSize: each batch would wait for answers
       conn.timeout="10"
       timeout="90"                              # longer than the shipper ever holds back its answers
       action.resumeRetryCount="-1"              # try for ever
@@ -237,7 +244,7 @@ _SEND: Final = r"""    action(
       queue.lowWatermark="500"
       queue.dequeueSlowdown="20000"             # microseconds after each batch: a disk file's worker ends when it has
                                                 # nothing to send, and what comes then falls asleep. A pause fills it
-      queue.dequeueBatchSize="256"              # two of them are lost when rsyslogd stops while no shipper answers
+      queue.dequeueBatchSize="@batch@"  # two of them are lost when rsyslogd stops while no shipper answers
       queue.workerThreads="2"                   # the second one takes over while the first closes its connection
       queue.workerThreadMinimumMessages="1"
       queue.checkpointInterval="500"            # each is a write to disk: with 100 a busy disk was the limit

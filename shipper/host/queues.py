@@ -12,15 +12,16 @@ from typing import Final
 
 _ON_DISK: Final = "[DA]"
 _SUFFIX: Final = " queue"
-#: Reports go through this one: while more and more of them leave it, the shipper answers.
+#: Reports go through this one: while more and more of them leave it, the shipper answers. Its window is small, else
+#: hundreds of them would leave it while nobody answers, and a queue that waits would be taken for one that sleeps.
 _HEARTBEAT: Final = "heartbeat queue"
 #: rsyslogd's own messages come through it.
 _MAIN: Final = "main Q"
 #: Queues that are remembered; there are four.
 _MOST_QUEUES: Final = 64
-#: A slow store makes a queue stand still for seconds; one that sleeps stands still for good. A start of rsyslogd is no
-#: cure for the former: it has to stop in the middle of its work.
-_STILL_SECONDS: Final = 20.0
+#: A slow store makes a queue stand still, a day that is closed for `refusal_seconds`; one that sleeps stands still for
+#: good. A start of rsyslogd is no cure for the former: stopping in the middle of its work, it loses what it has sent.
+_STILL_SECONDS: Final = 60.0
 #: What containers and files write goes through this one.
 _NORMAL: Final = "normal queue"
 #: Its records on disk that a kill -9 may cost: queue.checkpointInterval.
@@ -94,7 +95,7 @@ class Queues:
     def asleep(self) -> str:
         """Return what lies asleep, in words; "" when nothing does.
 
-        Asleep is a queue with nothing in memory and the same records on disk for 20 s, while reports go out.
+        Asleep is a queue with nothing in memory and the same records on disk for a minute, while reports go out.
         """
         now = self._clock()
         found = [(queue, size) for queue, (since, size) in self._still.items() if now - since >= _STILL_SECONDS]

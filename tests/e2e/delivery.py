@@ -17,8 +17,8 @@ from tests.servers.process import POLL_SECONDS, ServerFailed
 from tests.shipper_process import ShipperProcess
 
 #: Without any progress for so long nothing more will come: resumeInterval is 1 s, a lost answer is noticed at once, and
-#: a queue of rsyslogd that sleeps is woken after 20 s, which takes up to 10 s.
-QUIET_SECONDS = 40.0
+#: a queue of rsyslogd that sleeps is woken after 60 s, which takes up to 10 s.
+QUIET_SECONDS = 80.0
 
 
 def burst(host: Host, first: int, last: int) -> None:

@@ -18,8 +18,8 @@ from tests.servers.process import wait_until
 SECONDS = float(os.environ.get("SECONDS", "60"))
 #: Longest that anything may take to be as it should be.
 PATIENCE = 120.0
-#: Without any progress for so long nothing more will come: rsyslogd wakes a queue that sleeps after 20 s.
-QUIET_SECONDS = 35.0
+#: Without any progress for so long nothing more will come: rsyslogd wakes a queue that sleeps after 60 s.
+QUIET_SECONDS = 75.0
 #: How long the ledger may be behind what is stored: hosts report every second, and their other records go on.
 LEDGER_SECONDS = 20.0
 #: What the ends of shippers may cost a queue of a host: sessions whose frames were read and not answered, and which

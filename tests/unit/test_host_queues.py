@@ -37,10 +37,10 @@ def report(queues: Queues, clock: Clock, normal: tuple[int, int], heartbeat: int
 
 
 def told(queues: Queues, clock: Clock, *reports: tuple[tuple[int, int], int]) -> str:
-    """What is asleep after reports, 10 s apart."""
+    """What is asleep after reports, 30 s apart."""
     for normal, heartbeat in reports:
         report(queues, clock, normal, heartbeat)
-        clock.now += 10
+        clock.now += 30
     report(queues, clock, (0, 0))  # a report is complete when the next begins
     return queues.asleep()
 
@@ -61,7 +61,7 @@ def test_records_on_disk_that_nobody_sends_are_told(queues: Queues, clock: Clock
         ((0, 0), 3),
         ((0, 6000), 3),  # it is sending
         ((40, 6532), 3),  # it has some in its hand: the shipper does not answer
-        ((0, 6532), 17),  # reports do not go out either
+        ((0, 6532), 37),  # reports do not go out either
     ],
 )
 def test_all_else_is_left_alone(queues: Queues, clock: Clock, between: tuple[tuple[int, int], int]) -> None:

@@ -13,7 +13,8 @@ import yaml
 
 from tests.servers.process import Process
 
-START_SECONDS = 60
+#: A process that starts reads some hundred files; beside three other tests on a slow disk that took over a minute.
+START_SECONDS = 180
 
 
 class ShipperProcess:

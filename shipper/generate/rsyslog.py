@@ -251,7 +251,7 @@ _SEND: Final = r"""    action(
       queue.maxDiskSpace="@bytes@"
       queue.maxFileSize="@file_bytes@"
       queue.saveOnShutdown="on"
-      queue.timeoutShutdown="2000"              # how long a stop waits for a shipper that does not answer
+      queue.timeoutShutdown="4000"              # how long a stop waits for a shipper that does not answer
     )                                           # no rebindInterval: closing a good session loses its window"""
 
 _TLS: Final = r"""

@@ -62,7 +62,7 @@ class Host:
     def start(self, env: Mapping[str, str] | None = None) -> None:
         """Start it and wait until rsyslogd runs and the reader reads."""
         self.process = Process(self.argv, log=self.log, env=env)
-        self.process.wait_until(self.ready, 60, "the host is ready")
+        self.process.wait_until(self.ready, 180, "the host is ready")
 
     def ready(self) -> bool:
         """Whether reader and rsyslogd do their work."""

@@ -1,17 +1,31 @@
 """Index templates: what Elasticsearch is told about our fields before the first record of a day comes.
 
 Made from the one table of fields. `dynamic: false` and `labels` as `flattened`: no application can break a mapping or
-fill the cluster state with its keys. Sizes measured on 200,000 records: best_compression saves 40 %, sorting by
-service a further 12 %, and it makes questions about one service three times faster.
+fill the cluster state with its keys. What a field cannot take is kept, and the document says so in `_ignored`.
+`make bench-index` measures what all this costs beside Logstash's usual template.
 """
 
-from typing import Any, Final
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from shipper.record.fields import FIELDS, Kind
 from shipper.stores._agreement import LONGEST_KEYWORD
 
+#: Of all templates together: one more with each change of them, else running clusters keep the old ones.
+VERSION: Final = 2
+#: In `_meta` of what is ours; what bears another name, or none, is not touched.
+MANAGED_BY: Final = "shipper"
+
 #: Above Elasticsearch's own `logs` template (100) and those of integrations (200).
 _PRIORITY: Final = 500
+#: Fields and the objects that they are in; `dynamic: false` adds none, so reaching it takes a change of ours.
+_MOST_FIELDS: Final = 250
+#: Bytes of a day in one shard: large enough to be few, small enough to be moved and merged in minutes.
+_SHARD_BYTES: Final = 40 * 10**9
+MOST_SHARDS: Final = 32
+
+IndexMode = Literal["standard", "logsdb"]
 
 _TYPES: Final[dict[Kind, dict[str, Any]]] = {
     "keyword": {"type": "keyword", "ignore_above": LONGEST_KEYWORD},
@@ -25,7 +39,21 @@ _TYPES: Final[dict[Kind, dict[str, Any]]] = {
 }
 
 
-def templates(cluster: str, replicas: int) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class TemplateSettings:
+    """What an operator decides about new indices; `shards` is of a day's records, all others have one."""
+
+    replicas: int = 1
+    index_mode: IndexMode = "standard"
+    shards: int = 1
+
+
+def shards_for(size: int) -> int:
+    """Return how many shards a day of so many bytes gets, without replicas: one per 40 GB, at most 32."""
+    return max(1, min(MOST_SHARDS, math.ceil(size / _SHARD_BYTES)))
+
+
+def templates(cluster: str, settings: TemplateSettings) -> dict[str, dict[str, Any]]:
     """Return the templates of a cluster's indices by name: records, dead letters, ledger, reports."""
     keyword, long = _TYPES["keyword"], _TYPES["long"]
     letters = {
@@ -45,20 +73,38 @@ def templates(cluster: str, replicas: int) -> dict[str, dict[str, Any]]:
         "updated_at": long,
         "figures": _TYPES["unindexed"],
     }
+    own = {"mode": "standard", "number_of_shards": 1, "number_of_replicas": settings.replicas}
     return {
-        f"logs-mesos.{cluster}": _template(f"logs-mesos.{cluster}-*", _records_settings(), _properties(), replicas),
-        f"shipper-dead-letters.{cluster}": _template(f"shipper-dead-letters.{cluster}-*", {}, letters, replicas),
-        f"shipper-ledger.{cluster}": _template(f"shipper-ledger.{cluster}", {}, entries, replicas),
-        f"shipper-reports.{cluster}": _template(f"shipper-reports.{cluster}", {}, reports, replicas),
+        f"logs-mesos.{cluster}": _template(f"logs-mesos.{cluster}-*", _records_settings(settings), _properties()),
+        f"shipper-dead-letters.{cluster}": _template(f"shipper-dead-letters.{cluster}-*", own, letters),
+        f"shipper-ledger.{cluster}": _template(f"shipper-ledger.{cluster}", own, entries),
+        f"shipper-reports.{cluster}": _template(f"shipper-reports.{cluster}", own, reports),
     }
 
 
-def _records_settings() -> dict[str, Any]:
-    return {
+def version_of(template: dict[str, Any]) -> int | None:
+    """Return the version of a template or mapping as Elasticsearch tells it; None when it is not ours.
+
+    The first version bore our name and no number.
+    """
+    meta = template.get("_meta")
+    if not isinstance(meta, dict) or meta.get("managed_by") != MANAGED_BY:
+        return None
+    version = meta.get("version", 1)
+    return version if isinstance(version, int) else 1
+
+
+def _records_settings(settings: TemplateSettings) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        # Said because Elasticsearch 9 gives `logs-*-*` the mode logsdb by itself.
+        "mode": settings.index_mode,
+        "number_of_shards": settings.shards,
+        "number_of_replicas": settings.replicas,
         "codec": "best_compression",
         "sort.field": ["service.name", "@timestamp"],
         "sort.order": ["asc", "desc"],
         "mapping.ignore_malformed": True,
+        "mapping.total_fields.limit": _MOST_FIELDS,
         "query.default_field": [
             "message",
             "error.message",
@@ -68,6 +114,10 @@ def _records_settings() -> dict[str, Any]:
             "service.name",
         ],
     }
+    if settings.index_mode == "logsdb":
+        # A synthetic source would give documents back with other names, order and values than were stored.
+        found["mapping.source.mode"] = "stored"
+    return found
 
 
 def _properties() -> dict[str, Any]:
@@ -75,16 +125,17 @@ def _properties() -> dict[str, Any]:
     return {field.name: _TYPES[field.kind] for field in FIELDS}
 
 
-def _template(pattern: str, settings: dict[str, Any], properties: dict[str, Any], replicas: int) -> dict[str, Any]:
-    # `mode` is said because Elasticsearch 9 gives `logs-*-*` the mode logsdb by itself, which rewrites what is stored.
-    shared = {"mode": "standard", "number_of_shards": 1, "number_of_replicas": replicas, "refresh_interval": "1s"}
+def _template(pattern: str, settings: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+    meta = {"managed_by": MANAGED_BY, "version": VERSION}
     return {
         "index_patterns": [pattern],
         "priority": _PRIORITY,
-        "_meta": {"managed_by": "shipper"},
+        "version": VERSION,
+        "_meta": meta,
         "template": {
-            "settings": {"index": shared | settings},
+            "settings": {"index": {**settings, "refresh_interval": "1s"}},
             "mappings": {
+                "_meta": meta,
                 "dynamic": False,
                 "date_detection": False,
                 "numeric_detection": False,

@@ -27,7 +27,7 @@ from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Quer
 from shipper.search.retention import first_day
 from shipper.stores import _elasticsearch_counting as counting
 from shipper.stores import _elasticsearch_questions as questions
-from shipper.stores._agreement import EXPIRED, outcome_of_twin
+from shipper.stores._agreement import EXPIRED, Datasets, check_datasets, outcome_of_twin
 from shipper.stores._elasticsearch_bulk import (
     Batch,
     entry_lines,
@@ -38,9 +38,10 @@ from shipper.stores._elasticsearch_bulk import (
     report_of,
 )
 from shipper.stores._elasticsearch_neighbours import around_body, neighbours
+from shipper.stores._elasticsearch_prepare import put_templates
 from shipper.stores._elasticsearch_retention import ElasticsearchKeeper
 from shipper.stores._elasticsearch_server import Server
-from shipper.stores._elasticsearch_templates import templates
+from shipper.stores._elasticsearch_templates import MOST_SHARDS, IndexMode
 
 EXAMPLE: Final[dict[str, Any]] = {"type": "elasticsearch", "urls": ["http://127.0.0.1:9200"]}
 
@@ -64,12 +65,16 @@ class Config(Settings):
         ["http://127.0.0.1:9200"], min_length=1, description="nodes: http:// or https://, with port"
     )
     api_key: SecretStr | None = Field(default=None, description="API key, encoded, as Elasticsearch shows it once")
+    api_key_file: str | None = Field(
+        default=None, description="file with that key, of `shipper setup keys`: read again when it changes"
+    )
     username: str | None = Field(default=None, description="user name, when there is no API key")
     password: SecretStr | None = Field(default=None, description="password of that user")
     repair_api_key: SecretStr | None = Field(
         default=None,
         description="second API key, which may update records whose task became known late; default: the same login",
     )
+    repair_api_key_file: str | None = Field(default=None, description="file with that second key, read again alike")
     ca_certs: str | None = Field(
         default=None, description="file of certificates to trust, when the system does not know them"
     )
@@ -77,7 +82,19 @@ class Config(Settings):
     retention_days: int = Field(
         default=0, ge=0, description="days that `shipper retention` keeps; records of older ones expire; 0: for ever"
     )
+    retention_datasets: Datasets = Field(
+        default={}, description="days by event.dataset, where they are fewer than retention_days: {nginx.access: 7}"
+    )
+    retention_records_per_second: int = Field(
+        default=2000, ge=0, description="single records that `shipper retention` deletes in a second; 0: no limit"
+    )
     replicas: int = Field(default=1, ge=0, description="copies of new indices beside the first; 0 on a single node")
+    index_mode: IndexMode = Field(
+        default="standard", description="`index.mode` of new days of records: standard or logsdb"
+    )
+    shards: int = Field(
+        default=1, ge=0, le=MOST_SHARDS, description="shards of a new day; 0: one per 40 GB of the largest day there is"
+    )
 
     @field_validator("urls")
     @classmethod
@@ -94,8 +111,11 @@ class Config(Settings):
     def _one_way_to_log_in(self) -> Self:
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password belong together")
-        if self.api_key is not None and self.username is not None:
-            raise ValueError("api_key and username exclude each other")
+        if sum(one is not None for one in (self.api_key, self.api_key_file, self.username)) > 1:
+            raise ValueError("api_key, api_key_file and username exclude each other: set one of them")
+        if self.repair_api_key is not None and self.repair_api_key_file is not None:
+            raise ValueError("repair_api_key and repair_api_key_file exclude each other: set one of them")
+        check_datasets(self.retention_days, self.retention_datasets)
         return self
 
     def build(self, cluster: str) -> "ElasticsearchStore":
@@ -338,14 +358,5 @@ class ElasticsearchStore(ElasticsearchReader):
         """Put the templates once: an index made without them would guess types from the first record."""
         if self._prepared:
             return
-        for name, template in templates(self._cluster, self._config.replicas).items():
-            try:
-                await self._server.ask("PUT", f"/_index_template/{name}", template)
-            except StoreRejected as error:
-                raise StoreUnusable(f"template {name}: {error}") from None
-            except StoreBusy as error:
-                if "security_exception" not in str(error) or "unauthorized" not in str(error):
-                    raise
-                _log.warning("may not write index templates; they must be there already", extra={"reason": str(error)})
-                break
+        await put_templates(self._server, self._config, self._cluster)
         self._prepared = True

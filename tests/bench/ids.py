@@ -20,7 +20,7 @@ from shipper.parsers import chain
 from shipper.record import Record
 from shipper.record.ids import new_start
 from shipper.stores._elasticsearch_bulk import Batch
-from shipper.stores._elasticsearch_templates import templates
+from shipper.stores._elasticsearch_templates import TemplateSettings, templates
 from tests.bench import corpus
 from tests.servers import elasticsearch
 
@@ -70,7 +70,7 @@ def _ask(url: str, body: bytes | None = None, method: str = "POST") -> Any:
 
 def _measure(url: str, server: psutil.Process, cluster: str, bodies: list[bytes], count: int) -> str:
     """Index all of it into an index of its own; bytes per document, and seconds per million."""
-    template = templates(cluster, 0)[f"logs-mesos.{cluster}"]
+    template = templates(cluster, TemplateSettings(replicas=0))[f"logs-mesos.{cluster}"]
     _ask(f"{url}/_index_template/{cluster}", orjson.dumps(template), "PUT")
     cpu, started = _cpu(server), time.perf_counter()
     for body in bodies:

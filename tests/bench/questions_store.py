@@ -13,7 +13,7 @@ from typing import Any
 from shipper.config import component
 from shipper.record import STORED, Record
 from shipper.stores import Reader, Store
-from shipper.stores._elasticsearch_templates import templates
+from shipper.stores._elasticsearch_templates import TemplateSettings, templates
 from tests.bench.questions_corpus import Day
 from tests.servers import elasticsearch
 
@@ -90,7 +90,7 @@ async def _put(store: Store, batch: list[Record]) -> None:
 
 def _open_index(url: str, wanted: Day) -> None:
     """Make the day's index as the product would, but show nothing of it until it is loaded."""
-    for name, template in templates(CLUSTER, 0).items():
+    for name, template in templates(CLUSTER, TemplateSettings(replicas=0)).items():
         _http("PUT", f"{url}/_index_template/{name}", template)
     (day,) = {record.day for record in next(wanted.batches(1))}
     _http("PUT", f"{url}/logs-mesos.{CLUSTER}-{day}", {"settings": {"index": {"refresh_interval": "-1"}}})

@@ -24,7 +24,7 @@ run: .venv/runtime.stamp ## run the product on this machine
 	$(BIN)/shipper demo
 
 test: servers check ## install what tests need and run all of them; a subset: make test T=tests/contract
-	$(call pytest,-n 4 --dist loadgroup -m "not alone")
+	$(call pytest,-n 4 --dist loadgroup --no-loadscope-reorder -m "not alone")
 	$(call pytest,-m alone)
 
 check: .venv/dev.stamp ## format, lint, types and import rules; seconds

@@ -29,6 +29,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RecentSettings(Settings):
+    """The copy of what was received lately, from which questions are answered while the store is away."""
+
+    directory: str | None = Field(default=None, description="folder of the copy; default: none is kept")
+    bytes: int = Field(default=2**30, ge=2**20, description="most bytes on disk; the oldest go first")
+    hours: float = Field(default=6, gt=0, description="how long records are kept in it")
+
+
 class PipelineSettings(Settings):
     """How records go from sources to the store."""
 
@@ -44,6 +52,7 @@ class PipelineSettings(Settings):
         description="how long one index may refuse a record while others accept; then it is a dead letter",
     )
     drain_seconds: float = Field(default=20, gt=0, description="how long a stop may take to finish what was accepted")
+    recent: RecentSettings = RecentSettings()
 
 
 class AccessSettings(Settings):
@@ -80,7 +89,21 @@ class ApiSettings(Settings):
     access: AccessSettings = AccessSettings()
     feed: FeedSettings = FeedSettings()
     kibana_url: str | None = Field(
-        default=None, pattern="^https?://", description="where Kibana is, for links to the same question there"
+        default=None,
+        pattern=r"^(https?://[^\s/?#]+[^\s?#]*|(/[A-Za-z0-9._~-]+)+/?)$",
+        description="Kibana as browsers reach it, for links to the same question; /kibana when it is behind the same "
+        "nginx as this API",
+    )
+    kibana_space: str | None = Field(
+        default=None, pattern="^[a-z0-9_-]+$", description="space of Kibana that links go to; default: the default one"
+    )
+    kibana_internal_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#]+[^\s?#]*$",
+        description="Kibana as this process reaches it, for short links (?short=1); default: kibana_url",
+    )
+    kibana_api_key_file: str | None = Field(
+        default=None, description="file with the API key (base64 of id:key) that makes short links; default: none are"
     )
 
 

@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from shipper.api import analysis_answers as models
 from shipper.api.answers import ErrorAnswer, encode, with_actions
 from shipper.api.ask import Asking
-from shipper.api.context import MOST, Kind, context, find
-from shipper.api.counting import apps_answer, countable, histogram, histogram_answer, top_answer
+from shipper.api.context import MOST, Kind, context, find, lines_of
+from shipper.api.counting import Histogram, apps_answer, countable, histogram, histogram_answer, top_answer
+from shipper.api.discover import of_query, of_record
 from shipper.api.patterns import compare_answer, patterns_answer
-from shipper.api.question import Name, Question, Time
+from shipper.api.question import SHORT, LinkedQuestion, Name, Time
+from shipper.api.short_links import links
 from shipper.errors import QueryError
 from shipper.search import times
 from shipper.search.expression import Equals, Or, both
@@ -25,21 +27,21 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 _NO_RECORD = "no record has this id; it may have been deleted with its day"
 
 
-class CountsQuestion(Question):
+class CountsQuestion(LinkedQuestion):
     """A question, and how its records are counted."""
 
     by: Name | None = Field(default=None, description="field whose values are counted apart (level, app, host, …)")
     buckets: int = Field(default=60, ge=1, le=500, description="parts of the time, about")
 
 
-class TopQuestion(Question):
+class TopQuestion(LinkedQuestion):
     """A question, and the field whose values are counted."""
 
     field: Name = Field(default="app", description="app, level, host, or any keyword or number field")
     limit: int = Field(default=10, ge=1, le=1000, description="values, at most")
 
 
-class PatternsQuestion(Question):
+class PatternsQuestion(LinkedQuestion):
     """A question, and how many patterns of its messages are told."""
 
     limit: int = Field(default=50, ge=1, le=1000, description="patterns, at most")
@@ -63,6 +65,7 @@ class ContextQuestion(BaseModel):
     kind: Kind | None = Field(default=None, description="whose lines; default: the closest that the record names")
     before: int = Field(default=20, ge=0, le=MOST, description="lines before it")
     after: int = Field(default=20, ge=0, le=MOST, description="lines after it")
+    short: bool = Field(default=False, description=SHORT)
 
 
 RecordId = Annotated[str, Path(max_length=160, description="id of the record: series-sequence")]
@@ -85,22 +88,28 @@ def analysis(asking: Asking) -> APIRouter:
         """Count records over time; without start and end over all records that match."""
         mine = asking.of(request)
         by = None if asked.by is None else countable("by", asked.by, ("keyword",))
-        found = await mine.within(histogram(mine, asked.query(mine.clock()), by, asked.buckets))
-        return _json(histogram_answer(found))
+        query = asked.query(mine.clock())
+        found = await mine.within(histogram(mine, query, by, asked.buckets))
+        there = of_query(_counted(query, found), by)
+        return _json({**histogram_answer(found), "links": await links(mine, request, there, asked.short)})
 
     @routes.get("/top", responses=_answers(models.TopAnswer), response_model=None)
     async def top(request: Request, asked: Annotated[TopQuestion, Query()]) -> Response:
         """List the most frequent values of a field."""
         mine = asking.of(request)
         field = countable("field", asked.field, ("keyword", "long"))
-        return _json(await mine.within(top_answer(mine, asked.query(mine.clock()), field, asked.limit)))
+        query = asked.query(mine.clock())
+        found = await mine.within(top_answer(mine, query, field, asked.limit))
+        return _json({**found, "links": await links(mine, request, of_query(query, field), asked.short)})
 
     @routes.get("/patterns", responses=_answers(models.PatternsAnswer), response_model=None)
     async def patterns(request: Request, asked: Annotated[PatternsQuestion, Query()]) -> Response:
         """Group messages by what they have alike: how often, since when."""
         mine = asking.of(request)
-        found = await mine.within(patterns_answer(mine, asked.query(mine.clock()), asked.limit))
-        return _json({**found, "patterns": [_with_example(one) for one in found["patterns"]]})
+        query = asked.query(mine.clock())
+        found = await mine.within(patterns_answer(mine, query, asked.limit))
+        there = await links(mine, request, of_query(query), asked.short)
+        return _json({**found, "patterns": _with_examples(found["patterns"], mine), "links": there})
 
     @routes.get("/compare", responses=_answers(models.CompareAnswer), response_model=None)
     async def compare(request: Request, asked: Annotated[CompareQuestion, Query()]) -> Response:
@@ -108,13 +117,18 @@ def analysis(asking: Asking) -> APIRouter:
         mine = asking.of(request)
         a, b = sides(asked, mine.clock())
         found = await mine.within(compare_answer(mine, a, b, asked.limit))
-        return _json({**found, "patterns": [_with_example(one) for one in found["patterns"]]})
+        of_a, of_b = [await links(mine, request, of_query(one), asked.short) for one in (a, b)]
+        both_sides = {"a": {**found["a"], "links": of_a}, "b": {**found["b"], "links": of_b}, "links": of_b}
+        return _json({**found, **both_sides, "patterns": _with_examples(found["patterns"], mine)})
 
     @routes.get("/apps", responses=_answers(models.AppsAnswer), response_model=None)
-    async def apps(request: Request, asked: Annotated[Question, Query()]) -> Response:
+    async def apps(request: Request, asked: Annotated[LinkedQuestion, Query()]) -> Response:
         """List the apps that wrote, with their errors, hosts and versions."""
         mine = asking.of(request)
-        return _json(await mine.within(apps_answer(mine, asked.query(mine.clock()))))
+        query = asked.query(mine.clock())
+        found = await mine.within(apps_answer(mine, query))
+        there = await links(mine, request, of_query(query, "service.name"), asked.short)
+        return _json({**found, "links": there})
 
     _around(routes, asking)
     return routes
@@ -129,10 +143,14 @@ def _around(routes: APIRouter, asking: Asking) -> None:
         request: Request,
         id: RecordId,
         at: Annotated[int | None, Query(ge=0, lt=2**63, description="its time, nanoseconds since 1970")] = None,
+        short: Annotated[bool, Query(description=SHORT)] = False,
     ) -> Response:
         """Return one record; its address stays the same as long as it is stored."""
         mine = asking.of(request)
-        return _json({"record": with_actions(await _found(mine, id, at), mine.kibana)})
+        found = await _found(mine, id, at)
+        there = of_record(found)
+        told = {} if there is None else await links(mine, request, there, short)
+        return _json({"record": with_actions(found, mine.kibana), "links": told})
 
     @routes.get("/records/{id}/context", responses={**_answers(models.ContextAnswer), **missing}, response_model=None)
     async def around(request: Request, id: RecordId, asked: Annotated[ContextQuestion, Query()]) -> Response:
@@ -147,6 +165,7 @@ def _around(routes: APIRouter, asking: Asking) -> None:
                 "after": [with_actions(one, mine.kibana) for one in told.neighbours.after],
                 "kind": told.kind,
                 "incomplete": list(told.neighbours.incomplete),
+                "links": await links(mine, request, lines_of(told), asked.short),
             }
         )
 
@@ -158,8 +177,15 @@ async def _found(asking: Asking, id: str, at: int | None) -> dict[str, Any]:
     return found
 
 
-def _with_example(pattern: dict[str, Any]) -> dict[str, Any]:
-    return {**pattern, "example": with_actions(pattern["example"])}
+def _with_examples(patterns: list[dict[str, Any]], asking: Asking) -> list[dict[str, Any]]:
+    return [{**pattern, "example": with_actions(pattern["example"], asking.kibana)} for pattern in patterns]
+
+
+def _counted(query: Asked, found: Histogram) -> Asked:
+    """Return a question with the times that were counted, where it names none."""
+    start = found.buckets.start if query.start is None else query.start
+    end = found.buckets.end if query.end is None else query.end
+    return replace(query, start=start, end=end)
 
 
 def sides(asked: CompareQuestion, now: int) -> tuple[Asked, Asked]:

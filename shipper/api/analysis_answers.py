@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from shipper.api.answers import LINKS, Links
+
 _INCOMPLETE = "why numbers may be too small or estimates; empty: they are exact"
 
 
@@ -25,6 +27,7 @@ class CountsAnswer(BaseModel):
     buckets: list[Bucket]
     total: int
     incomplete: list[str] = Field(description=_INCOMPLETE)
+    links: Links = Field(description=LINKS)
 
 
 class Value(BaseModel):
@@ -44,6 +47,7 @@ class TopAnswer(BaseModel):
     without: int = Field(description="of those, records without a value")
     others: int = Field(description="records with a value that is not listed")
     incomplete: list[str] = Field(description=_INCOMPLETE)
+    links: Links = Field(description=LINKS)
 
 
 class PatternAnswer(BaseModel):
@@ -68,6 +72,7 @@ class PatternsAnswer(BaseModel):
     looked_at: int
     total: int
     incomplete: list[str] = Field(description=_INCOMPLETE)
+    links: Links = Field(description=LINKS)
 
 
 class Side(BaseModel):
@@ -75,6 +80,7 @@ class Side(BaseModel):
 
     total: int
     looked_at: int
+    links: Links = Field(description=LINKS)
 
 
 class ComparedPattern(BaseModel):
@@ -97,6 +103,7 @@ class CompareAnswer(BaseModel):
     b: Side
     patterns: list[ComparedPattern]
     incomplete: list[str] = Field(description=_INCOMPLETE)
+    links: Links = Field(description=LINKS)
 
 
 class AppAnswer(BaseModel):
@@ -115,12 +122,14 @@ class AppsAnswer(BaseModel):
 
     apps: list[AppAnswer]
     incomplete: list[str] = Field(description=_INCOMPLETE)
+    links: Links = Field(description=LINKS)
 
 
 class RecordAnswer(BaseModel):
     """One record, with its actions."""
 
     record: dict[str, Any]
+    links: Links = Field(description=LINKS)
 
 
 class ContextAnswer(BaseModel):
@@ -131,3 +140,4 @@ class ContextAnswer(BaseModel):
     after: list[dict[str, Any]]
     kind: Literal["task", "stream", "series", "host"]
     incomplete: list[str]
+    links: Links = Field(description=LINKS)

@@ -4,22 +4,18 @@ A page of 1000 records never passes through pydantic: the models document, `enco
 """
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, Field
 
 from shipper.api.actions import actions_of
-from shipper.api.kibana import discover_url
+from shipper.api.discover import as_kql
 from shipper.api.ledger_answers import HoleAnswer, hole_answer
 from shipper.api.shown import identify
 from shipper.api.story import Story
 from shipper.record.times import from_ns
 from shipper.search import cursor as cursors
-from shipper.search import kql
-from shipper.search.expression import Everything
-from shipper.search.expression_of import whole
 from shipper.search.query import Page, Query
 from shipper.search.story_calls import Hop
 
@@ -30,6 +26,15 @@ _RECORDS = (
     "terminal (shell, sandbox, where: when a task wrote it) and {name, url} on this server (siblings: what its app "
     "wrote on its host for its request, or five minutes around it; request: its story; record)"
 )
+
+
+#: Of every answer to a question.
+LINKS = (
+    "the same question in Kibana: `kibana` (lasts longest), `kibana_edit` (its state in the address, to be changed by "
+    "hand), `kibana_short` when it was asked for by short=1, `note` for a link that could not be made; empty: no "
+    "Kibana is configured"
+)
+Links = dict[str, str]
 
 
 class Searched(BaseModel):
@@ -47,7 +52,8 @@ class RecordsAnswer(BaseModel):
     incomplete: list[str] = Field(description="why records may be missing from this answer; empty: none are")
     searched: Searched
     kql: str = Field(description="the question but for its times, as KQL: for Kibana, or as `query`; empty: all")
-    kibana: str | None = Field(description="the same question in Kibana's Discover; null: no Kibana is configured")
+    kibana: str | None = Field(description="links.kibana, as it was called before; null: there is none")
+    links: Links = Field(description=LINKS)
 
 
 class ServiceAnswer(BaseModel):
@@ -142,6 +148,7 @@ class StoryAnswer(BaseModel):
     verdict: VerdictAnswer
     complete: bool = Field(description="whether the verdict is: complete, as far as the ledger knows")
     incomplete: list[str] = Field(description="the reasons of the verdict; empty when complete")
+    links: Links = Field(description=LINKS)
 
 
 class DeadLettersAnswer(BaseModel):
@@ -183,9 +190,8 @@ def _plain(value: object) -> str:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-def records_answer(page: Page, query: Query, kibana: str | None = None) -> Document:
+def records_answer(page: Page, query: Query, kibana: str | None, links: Links) -> Document:
     """Return a `RecordsAnswer`; `kibana` is where links to Kibana go."""
-    asked = as_kql(query)
     return {
         "records": [with_actions(identify(record), kibana) for record in page.records],
         "next_cursor": None if page.next is None else cursors.encode(page.next),
@@ -194,18 +200,13 @@ def records_answer(page: Page, query: Query, kibana: str | None = None) -> Docum
             "start": None if query.start is None else from_ns(query.start),
             "end": None if query.end is None else from_ns(query.end),
         },
-        "kql": asked,
-        "kibana": discover_url(kibana, asked, query.start, query.end, not query.newest_first) or None,
+        "kql": as_kql(query),
+        "kibana": links.get("kibana"),
+        "links": links,
     }
 
 
-def as_kql(query: Query) -> str:
-    """Return all that a question asks but its times, as KQL; "" when it asks for everything."""
-    asked = whole(replace(query, start=None, end=None))
-    return "" if isinstance(asked, Everything) else kql.write(asked)
-
-
-def story_answer(story: Story, kibana: str | None = None) -> Document:
+def story_answer(story: Story, kibana: str | None, links: Links) -> Document:
     """Return a `StoryAnswer`; `kibana` is where links to Kibana go."""
     return {
         "request_id": story.request_id,
@@ -224,6 +225,7 @@ def story_answer(story: Story, kibana: str | None = None) -> Document:
         "verdict": story.verdict,
         "complete": story.complete,
         "incomplete": story.incomplete,
+        "links": links,
     }
 
 

@@ -21,9 +21,11 @@ from shipper.api.feed import Hub
 from shipper.api.feed_stream import feeds
 from shipper.api.fields import fields
 from shipper.api.html import STATIC
+from shipper.api.kibana import base_url
 from shipper.api.pages import pages
 from shipper.api.routes import health, questions
 from shipper.api.security import SecurityHeaders
+from shipper.api.short_links import ShortLinks
 from shipper.api.status import Status, api_only
 from shipper.api.tail import tails
 from shipper.stores import Reader
@@ -60,13 +62,15 @@ def build(
     entrance: Entrance | None = None,
     hub: Hub | None = None,
     kibana: str | None = None,
+    short_links: ShortLinks | None = None,
 ) -> FastAPI:
     """Return the web application over a store that is open; `status` says what the rest of the process does.
 
-    Without an entrance everybody is let in; without a hub live tails ask the store; `kibana` is where links to it go.
+    Without an entrance everybody is let in; without a hub live tails ask the store; `kibana` is where links to it go
+    (its address, with its space), `short_links` makes short ones.
     """
     entrance = entrance or Entrance()
-    asking = Asking(reader, status, clock, kibana=kibana)
+    asking = Asking(reader, status, clock, kibana=kibana and base_url(kibana), short_links=short_links)
     hub = hub or Hub(reader, clock=clock)
     web = _Web(
         title="shipper",

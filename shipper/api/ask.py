@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from starlette.requests import HTTPConnection
 
+from shipper.api.short_links import ShortLinks
 from shipper.api.status import Status
 from shipper.errors import StoreBusy
 from shipper.stores import Reader
@@ -16,6 +17,10 @@ from shipper.stores import Reader
 ANSWER_SECONDS = 30.0
 
 T = TypeVar("T")
+
+
+def _for_nothing(seconds: float) -> None:
+    """Nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,12 @@ class Asking:
     #: Nanoseconds since 1970: what relative times are relative to.
     clock: Callable[[], int] = time.time_ns
     seconds: float = ANSWER_SECONDS
-    #: Where Kibana is, for links to the same question there.
+    #: Where Kibana is, with its space, for links to the same question there.
     kibana: str | None = None
+    #: Makes short links there; None: nobody does.
+    short_links: ShortLinks | None = None
+    #: Takes seconds of the store from the budget of the caller.
+    charge: Callable[[float], None] = _for_nothing
 
     def of(self, request: HTTPConnection) -> "Asking":
         """Return what the caller of a request may ask: itself, or with a reader that knows the caller's scope."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from shipper.api.ask import Asking
+from shipper.api.discover import of_lines
+from shipper.api.kibana import Discover
 from shipper.api.shown import identify
 from shipper.errors import QueryError
 from shipper.record.times import to_ns, utc
@@ -60,6 +62,13 @@ async def context(asking: Asking, record: dict[str, Any], kind: Kind | None, bef
         one_series=chosen == "series",
     )
     return Context(record, chosen, await asking.reader.around(around))
+
+
+def lines_of(told: Context) -> Discover:
+    """Return the same lines as Kibana's Discover asks for them."""
+    series = str(told.record.get("shipper.series", "")) if told.kind == "series" else None
+    lines = (*told.neighbours.before, told.record, *told.neighbours.after)
+    return of_lines(where(told.record, told.kind), series, lines)
 
 
 def best_kind(record: dict[str, Any]) -> Kind:

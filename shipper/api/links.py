@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from shipper.api.kibana import discover_url
+from shipper.api.discover import of_record
 from shipper.api.question import is_request_id
 from shipper.api.shown import identify, moment
 from shipper.record.times import from_ns
 from shipper.search import kql, patterns
-from shipper.search.expression import And, Equals, Expression
+from shipper.search.expression import Equals, Expression
 
 #: Time before and after a record in which its app's other records are shown, when no request joins them.
 _AROUND_NS: Final = 300 * 1_000_000_000
-_MINUTE_NS: Final = 60 * 1_000_000_000
 _LONGEST_NAME: Final = 256
 _ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}-[0-9]{1,18}")
 
@@ -59,11 +58,8 @@ def same_question(record: Mapping[str, Any]) -> str:
 
 def kibana_url(record: Mapping[str, Any], base: str | None) -> str:
     """Return the record in Kibana's Discover, with a minute around it; "" when there is no Kibana."""
-    series, sequence, at = record.get("shipper.series"), record.get("event.sequence"), moment(record)
-    if not base or not isinstance(series, str) or not isinstance(sequence, int) or at <= _MINUTE_NS:
-        return ""
-    where = And((Equals("shipper.series", series), Equals("event.sequence", sequence)))
-    return discover_url(base, kql.write(where), at - _MINUTE_NS, at + _MINUTE_NS)
+    asked = of_record(record)
+    return "" if asked is None or base is None else asked.url(base)
 
 
 def _asked(where: Expression) -> str:

@@ -16,6 +16,8 @@ from shipper.search.query import Phrase, Query
 from shipper.search.words import parse_text
 
 MOST_RECORDS = 1000
+#: What `short` asks for, wherever it may be given.
+SHORT: Final = "make a short link to the same question in Kibana: links.kibana_short"
 
 Name = Annotated[str, StringConstraints(max_length=256)]
 Time = Annotated[str, StringConstraints(max_length=times.MAX_LENGTH)]
@@ -103,6 +105,12 @@ class Question(BaseModel):
         if not both:
             raise QueryError(f"level is below min_level {self.min_level}: no record can match")
         return both
+
+
+class LinkedQuestion(Question):
+    """A question to the API, whose answer has links."""
+
+    short: bool = Field(default=False, description=SHORT)
 
 
 #: Names of all parameters, as they stand in a link.

@@ -9,8 +9,10 @@ from shipper import telemetry
 from shipper.api import answers
 from shipper.api.accounts import books
 from shipper.api.ask import Asking
+from shipper.api.discover import of_query, of_story
 from shipper.api.ledger_answers import LedgerAnswer, ledger_answer
-from shipper.api.question import Question, request_id
+from shipper.api.question import SHORT, LinkedQuestion, request_id
+from shipper.api.short_links import links
 from shipper.api.story import tell
 from shipper.errors import ShipperError
 
@@ -37,22 +39,26 @@ def questions(asking: Asking) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["questions"], default_response_class=Response)
 
     @routes.get("/records", responses=_answers(answers.RecordsAnswer), response_model=None)
-    async def records(request: Request, asked: Annotated[Question, Query()]) -> Response:
+    async def records(request: Request, asked: Annotated[LinkedQuestion, Query()]) -> Response:
         """Search records: all given parameters must match; newest first unless asked otherwise."""
         mine = asking.of(request)
         query = asked.query(mine.clock())
-        return _json(answers.records_answer(await mine.within(mine.reader.search(query)), query, mine.kibana))
+        page = await mine.within(mine.reader.search(query))
+        there = await links(mine, request, of_query(query), asked.short)
+        return _json(answers.records_answer(page, query, mine.kibana, there))
 
     @routes.get("/requests/{id:path}", responses={**_answers(answers.StoryAnswer), **_NOT_FOUND}, response_model=None)
     async def story(
-        request: Request, id: Annotated[str, Path(description="the request id", max_length=256)]
+        request: Request,
+        id: Annotated[str, Path(description="the request id", max_length=256)],
+        short: Annotated[bool, Query(description=SHORT)] = False,
     ) -> Response:
         """Tell the story of one request: its records across all apps, oldest first, and whether any are missing."""
         mine = asking.of(request)
         told = await mine.within(tell(mine.reader, request_id(id), mine.clock()))
         if told is None:
             raise HTTPException(404, f"no record carries the request id {id}")
-        return _json(answers.story_answer(told, mine.kibana))
+        return _json(answers.story_answer(told, mine.kibana, await links(mine, request, of_story(told), short)))
 
     @routes.get("/ledger", responses=_answers(LedgerAnswer), response_model=None)
     async def ledger(

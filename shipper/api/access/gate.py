@@ -122,7 +122,7 @@ class _Question:
             self._used.charge = lambda seconds: account.store.take(seconds, time.monotonic())
             account.enter(self._stream)
         reader = Scoped(self._asking.reader, caller.where, self._used)
-        self._scope[ASKING] = replace(self._asking, reader=reader)
+        self._scope[ASKING] = replace(self._asking, reader=reader, charge=self._used.add)
         try:
             await app(self._scope, receive, send)
         finally:

@@ -5,7 +5,9 @@ from starlette.responses import RedirectResponse, Response
 
 from shipper.api.ask import Asking
 from shipper.api.counting import apps_answer
+from shipper.api.discover import of_query
 from shipper.api.html import render
+from shipper.api.kibana import links_to
 from shipper.api.pages.asked import Typed, link, without_empty
 from shipper.api.pages.search import elsewhere, refused
 from shipper.errors import ShipperError
@@ -24,7 +26,8 @@ async def apps(asking: Asking, request: Request) -> Response:
         return RedirectResponse(f"/apps?start={_RANGE}", 303)
     try:
         asked = typed.question()
-        told = await asking.within(apps_answer(asking, asked.query(asking.clock())))
+        query = asked.query(asking.clock())
+        told = await asking.within(apps_answer(asking, query))
     except ShipperError as error:
         return refused("apps.html", request, typed, error)
     rows = [
@@ -45,5 +48,6 @@ async def apps(asking: Asking, request: Request) -> Response:
         trouble=None,
         apps=rows,
         notes=told["incomplete"],
+        kibana_url=links_to(asking.kibana, of_query(query, "service.name")).get("kibana"),
         **elsewhere(asked),
     )

@@ -4,7 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shipper.api.ask import Asking
+from shipper.api.discover import of_query
 from shipper.api.html import render
+from shipper.api.kibana import links_to
 from shipper.api.pages.asked import Typed, link, parameters, without_empty
 from shipper.api.pages.search import elsewhere, refused
 from shipper.api.patterns import patterns_answer
@@ -25,7 +27,8 @@ async def patterns(asking: Asking, request: Request) -> Response:
     typed = Typed.of(request)
     try:
         asked = typed.question()
-        told = await asking.within(patterns_answer(asking, asked.query(asking.clock()), _MOST))
+        query = asked.query(asking.clock())
+        told = await asking.within(patterns_answer(asking, query, _MOST))
     except ShipperError as error:
         return refused("patterns.html", request, typed, error)
     found = [
@@ -46,6 +49,7 @@ async def patterns(asking: Asking, request: Request) -> Response:
         looked_at=told["looked_at"],
         total=told["total"],
         notes=told["incomplete"],
+        kibana_url=links_to(asking.kibana, of_query(query)).get("kibana"),
         **elsewhere(asked),
     )
 

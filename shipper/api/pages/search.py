@@ -6,11 +6,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shipper.api.answers import as_kql
 from shipper.api.ask import Asking
+from shipper.api.discover import of_query
 from shipper.api.errors import status_of
 from shipper.api.html import render
-from shipper.api.kibana import discover_url
+from shipper.api.kibana import links_to
 from shipper.api.pages.asked import Trouble, Typed, link, marked, parameters, without_empty
 from shipper.api.pages.overview import overview
 from shipper.api.question import Question
@@ -57,7 +57,7 @@ async def search(asking: Asking, request: Request) -> Response:
         start=None if query.start is None else from_ns(query.start),
         end=None if query.end is None else from_ns(query.end),
         first_url=typed.url(asked) if asked.cursor else None,
-        kibana_url=discover_url(asking.kibana, as_kql(query), query.start, query.end, not query.newest_first),
+        kibana_url=links_to(asking.kibana, of_query(query)).get("kibana"),
         **shown,
         **elsewhere(asked),
     )

@@ -7,7 +7,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from shipper.api.ask import Asking
+from shipper.api.discover import of_story
 from shipper.api.html import render
+from shipper.api.kibana import links_to
 from shipper.api.links import request_url
 from shipper.api.pages.lanes import MOST_LANES, STRIPES, Mark, picture
 from shipper.api.question import request_id
@@ -37,7 +39,9 @@ async def story(asking: Asking, request: Request) -> Response:
         notes = told.incomplete if told else []
         return render("story_missing.html", 404, request=request, request_id=wanted, incomplete=notes)
     service = request.query_params.get("service") or None
-    return render("story.html", request=request, story=told, **_drawn(told), **_listed(told, service, begin))
+    there = links_to(asking.kibana, of_story(told)).get("kibana")
+    shown = _drawn(told) | _listed(told, service, begin)
+    return render("story.html", request=request, story=told, kibana_url=there, **shown)
 
 
 def _begin(text: str) -> int:

@@ -5,6 +5,7 @@ ShipperError
   WireError          the peer broke its protocol                  that connection is closed, no other
   StoreError
     StoreBusy        may work later                               keep the batch, back off, try again
+      StoreFull      its disk is full                             the same; somebody makes room meanwhile
     StoreRejected    the same request would always fail           split it; a single record becomes a dead letter
     StoreUnusable    the store cannot be opened at all            exit 2, says what to do
   ClusterError       Marathon, Mesos or Chronos did not do it     the text says which one, and what to do
@@ -33,6 +34,10 @@ class StoreError(ShipperError):
 
 class StoreBusy(StoreError):
     """The store cannot take or answer this now; the same call may work later."""
+
+
+class StoreFull(StoreBusy):
+    """The store takes nothing for lack of disk, or is read-only as a whole; whole days may still be deleted."""
 
 
 class StoreRejected(StoreError):

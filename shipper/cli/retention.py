@@ -2,31 +2,38 @@
 
 import argparse
 import asyncio
-import json
+import getpass
+import math
 import os
-import sys
+import socket
 import time
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from shipper.cli.retention_shown import Lines
     from shipper.config import Config
     from shipper.search.retention import Removal, Retention, StoredDay
+    from shipper.search.retention_window import Window
     from shipper.stores import Keeper
 
-#: Seconds after which a removal says how far it is.
-_PROGRESS_SECONDS: Final = 2.0
-#: Apps that a line names.
-_MOST_NAMED: Final = 3
+_LATE_HOURS: Final = 2.0
+_MOST_HISTORY: Final = 1000
 _DESCRIPTION: Final = """\
 Delete days that are older than so many days, and dead letters, reports and series of the ledger with them. An app may
 ask for fewer days or for more by its label SHIPPER_RETENTION_DAYS, which is asked of Marathon when the configuration
-names it; then single records are deleted, and nothing is when Marathon does not answer. With SQLite a running shipper
-deletes by itself, every hour; this command does it only while none runs, and --dry-run always.
+names it; a kind of log (event.dataset) is kept for fewer days by store.retention_datasets. Then single records are
+deleted, in small requests and no faster than store.retention_records_per_second, and nothing is when Marathon does not
+answer. Days that still get records stay, and it is said which and why. While a full disk makes Elasticsearch read-only,
+whole days can be deleted and single records wait for the next run. With SQLite a running shipper deletes by itself,
+every hour; this command does it only while none runs, and --dry-run and --history always.
 """
 _EPILOG: Final = """\
 examples:
-  shipper retention --config shipper.yaml --dry-run    what would go
+  shipper retention --config shipper.yaml --dry-run    what would go, and how long that takes
   shipper retention --config shipper.yaml --days 30    daily, by Chronos or cron
+  shipper retention --between 01:00-05:00 --zone Europe/Berlin    single records only at night
+  shipper retention --history                          what was deleted, when, by whom and why
 exit code: 0 done, 2 error
 """
 
@@ -45,7 +52,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--config", metavar="FILE", default=os.environ.get("SHIPPER_CONFIG"), help="YAML file (default $SHIPPER_CONFIG)"
     )
     add("--days", type=_days, metavar="N", help="days to keep, today not counted (default: store.retention_days)")
+    add("--between", metavar="HH:MM-HH:MM", help="delete single records only at this time of day; whole days always")
+    add("--zone", default="UTC", help="time zone of --between (default: UTC)")
+    add(
+        "--late", type=_hours, default=_LATE_HOURS, metavar="HOURS",
+        help="leave a day alone that got a record within so many hours (default 2; 0: delete it all the same)",
+    )  # fmt: skip
     add("--dry-run", action="store_true", help="say what would be deleted, delete nothing")
+    add("--history", action="store_true", help="say what was deleted before, newest first, and do nothing")
     add("--json", action="store_true", help="one JSON object per line")
     parser.set_defaults(function=_retention)
 
@@ -56,27 +70,55 @@ def _days(text: str) -> int:
     return int(text)
 
 
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 <= hours <= 10_000:
+        raise argparse.ArgumentTypeError(f"not a number of hours from 0 to 10000: {text!r}")
+    return hours
+
+
 def _retention(options: argparse.Namespace) -> int:
     from shipper import config
+    from shipper.search.retention_window import Window
 
-    return asyncio.run(_run(config.load(options.config), options))
+    window = None if options.between is None else Window.parse(options.between, options.zone)
+    loaded = config.load(options.config)
+    return asyncio.run(_tell(loaded, options) if options.history else _run(loaded, options, window))
 
 
-async def _run(loaded: "Config", options: argparse.Namespace) -> int:
-    from shipper.errors import ConfigError
+async def _tell(loaded: "Config", options: argparse.Namespace) -> int:
+    from shipper.cli.retention_shown import history_lines
+
+    async with loaded.store.keeper(loaded.cluster) as keeper:
+        for line in history_lines(await keeper.history(_MOST_HISTORY), as_json=options.json):
+            print(line)
+    return 0
+
+
+async def _run(loaded: "Config", options: argparse.Namespace, window: "Window | None") -> int:
+    from shipper.cli.retention_shown import Lines
+    from shipper.errors import ConfigError, StoreFull
     from shipper.search.retention import Retention, plan
 
-    wanted = Retention(options.days or loaded.store.retention_days, await _wishes(loaded))
-    if not wanted.days and not wanted.apps:
+    datasets = dict(loaded.store.retention_datasets)
+    wanted = Retention(options.days or loaded.store.retention_days, await _wishes(loaded), datasets)
+    if not (wanted.days or wanted.apps or wanted.datasets):
         raise ConfigError("nothing says how long to keep records: give --days, or set store.retention_days")
     now = time.time_ns()
     async with loaded.store.keeper(loaded.cluster) as keeper:
         days = {found.day: found for found in await keeper.days()}
-        show = _Lines(wanted, options)
+        show = Lines(wanted, keeper.records_per_second, dry_run=options.dry_run, as_json=options.json)
+        work = _Work(keeper, wanted, window, options.late, show)
         for removal in plan(days, wanted, now):
-            await _remove(keeper, removal, days[removal.day], show)
+            await work.do(removal, days[removal.day])
         if wanted.days and not options.dry_run:
-            await keeper.forget(now - wanted.days * 86_400 * 10**9)
+            try:
+                await keeper.forget(now - wanted.days * 86_400 * 10**9)
+            except StoreFull as full:
+                show.warn(f"the ledger and reports are as they were: {full}")
         show.end(len(days))
     return 0
 
@@ -99,76 +141,73 @@ async def _wishes(loaded: "Config") -> dict[str, int]:
     return {app_id: days for app_id, days in wishes.items() if days}
 
 
-async def _remove(keeper: "Keeper", removal: "Removal", day: "StoredDay", show: "_Lines") -> None:
-    """Delete, or count what would be; nothing is said of a day that has nothing to delete."""
-    count = 0
-    if show.dry_run:
-        count = day.records if removal.whole else await keeper.count(removal)
-    else:
-        async for step in keeper.remove(removal):
-            count += step
-            show.progress(removal, count)
-    if count or removal.whole:
-        show.removal(removal, count, day.bytes if removal.whole else None)
+class _Work:
+    """Deletes, or counts what would be; says why something stays, and keeps what it did in the store."""
 
+    def __init__(
+        self, keeper: "Keeper", wanted: "Retention", window: "Window | None", late_hours: float, show: "Lines"
+    ) -> None:
+        self._keeper, self._wanted, self._window, self._late_hours = keeper, wanted, window, late_hours
+        self._show = show
 
-class _Lines:
-    """What is told: a line per removal as soon as it is done, and the sum."""
+    async def do(self, removal: "Removal", day: "StoredDay") -> None:
+        """Make one removal; nothing is said of a day that has nothing to delete."""
+        from shipper.errors import StoreFull
+        from shipper.search.retention import still_written
 
-    def __init__(self, retention: "Retention", options: argparse.Namespace) -> None:
-        self.dry_run: bool = options.dry_run
-        self._retention = retention
-        self._json: bool = options.json
-        self._records = self._days = self._bytes = 0
-        self._told_at = time.monotonic()
-
-    def progress(self, removal: "Removal", count: int) -> None:
-        """Say on a terminal how far a long removal is."""
-        if time.monotonic() - self._told_at > _PROGRESS_SECONDS and sys.stderr.isatty():
-            self._told_at = time.monotonic()
-            print(f"{removal.day}  {count:,} records deleted so far", file=sys.stderr)
-
-    def removal(self, removal: "Removal", count: int, size: int | None) -> None:
-        """Tell of one removal; `size` in bytes, None when it is not known."""
-        self._told_at = time.monotonic()
-        self._records += count
-        self._days += removal.whole
-        self._bytes += size or 0
-        if self._json:
-            self._print_json(
-                day=removal.day, apps=removal.apps, others=removal.others, records=count, bytes=size,
-                deleted=not self.dry_run,
-            )  # fmt: skip
+        kept = still_written(await self._keeper.written_at(removal.day), time.time_ns(), self._late_hours)
+        if kept is not None:
+            self._show.kept(removal, f"{kept} (--late)")
             return
-        from shipper.cli.ledger import bytes_in_words
-        from shipper.cli.terminal import count as counted
+        if self._show.dry_run:
+            count = day.records if removal.whole else await self._keeper.count(removal)
+        else:
+            try:
+                count = await self._remove(removal)
+            except StoreFull as full:
+                self._show.kept(removal, f"single records have to wait: {full}")
+                return
+        if count or removal.whole:
+            size = day.bytes if removal.whole else None
+            self._show.removal(removal, count, size)
+            if not self._show.dry_run:
+                await self._note(removal, count, size or 0)
 
-        done = "would go" if self.dry_run else "deleted"
-        known = "" if size is None else f", {bytes_in_words(size)}"
-        print(f"{removal.day}  {done}: {_what(removal)}, {counted(count, 'record')}{known}", flush=True)
+    async def _remove(self, removal: "Removal") -> int:
+        count = 0
+        async with aclosing(self._keeper.remove(removal)) as steps:
+            if self._closed(removal, count):
+                return 0
+            async for step in steps:
+                count += step
+                self._show.progress(removal, count)
+                if self._closed(removal, count):
+                    break
+        return count
 
-    def end(self, days: int) -> None:
-        """Tell the sum."""
-        if self._json:
-            return
-        from shipper.cli.ledger import bytes_in_words
-        from shipper.cli.terminal import count
+    def _closed(self, removal: "Removal", count: int) -> bool:
+        """Whether it is not the time of day for single records; that is said."""
+        if removal.whole or self._window is None or self._window.holds(time.time_ns()):
+            return False
+        left = "the rest waits" if count else "single records wait"
+        self._show.kept(removal, f"{left} for {self._window} (--between)")
+        return True
 
-        kept = f"{count(self._retention.days, 'day')} kept" if self._retention.days else "all days kept"
-        other = f", {count(len(self._retention.apps), 'app')} with days of their own" if self._retention.apps else ""
-        done = "would be deleted" if self.dry_run else "deleted"
-        whole = f"{self._days} of {count(days, 'day')} ({bytes_in_words(self._bytes)})"
-        print(f"{kept}{other}; {count(self._records, 'record')} {done}, with them {whole}")
+    async def _note(self, removal: "Removal", count: int, size: int) -> None:
+        from shipper.errors import StoreBusy
+        from shipper.search.retention import Deletion, reason_of
 
-    def _print_json(self, **values: Any) -> None:
-        print(json.dumps(values), flush=True)
+        reason = reason_of(removal, self._wanted)
+        try:
+            await self._keeper.note(Deletion(time.time_ns(), _who(), removal, count, size, reason))
+        except StoreBusy as busy:
+            self._show.warn(f"{removal.day} was deleted, but that is not kept for --history: {busy}")
 
 
-def _what(removal: "Removal") -> str:
-    from shipper.cli.terminal import one_line
-
-    if removal.whole:
-        return "all"
-    names = ", ".join(one_line(app) for app in removal.apps[:_MOST_NAMED])
-    more = f" and {len(removal.apps) - _MOST_NAMED} more" if len(removal.apps) > _MOST_NAMED else ""
-    return f"all but {names}{more}" if removal.others else f"{names}{more}"
+def _who() -> str:
+    """Return user and host: for people, as good as it can be known."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # in an image that does not know the user's number
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

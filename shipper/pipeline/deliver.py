@@ -61,6 +61,9 @@ class Delivery:
         self._logged_at = 0.0
         #: Why the store does not take anything now; None when the last batch went through.
         self.trouble: str | None = None
+        #: Why some records have to wait while others go through; None when none do.
+        self.waiting: str | None = None
+        self._insisting = 0
 
     async def run(self) -> None:
         """Deliver until the buffer is closed and everything in it is settled."""
@@ -105,6 +108,7 @@ class Delivery:
         backoff = Backoff()
         since = time.monotonic()
         deadline: float | None = None
+        self._insisting += 1
         while records:
             await backoff.pause()
             # A refused record has a limit only from when others are accepted: while the whole store refuses, waiting is
@@ -113,6 +117,9 @@ class Delivery:
                 deadline = time.monotonic() + self._settings.refusal_seconds
                 backoff = Backoff()
             records = await self._attempt(records, deadline)
+        self._insisting -= 1
+        if not self._insisting:
+            self.waiting = None
 
     async def _attempt(self, records: list[Record], deadline: float | None) -> list[Record]:
         """Give records to the store and settle what has a final fate; return the rest."""
@@ -125,6 +132,7 @@ class Delivery:
         left = [r for r, o in zip(records, outcomes, strict=True) if o.fate in _NOT_YET]
         if left:
             telemetry.STORE_RETRIES.labels("item").inc(len(left))
+            self.waiting = next(outcome.reason for outcome in outcomes if outcome.fate in _NOT_YET)
         final = [(r, o) for r, o in zip(records, outcomes, strict=True) if o.fate not in _NOT_YET]
         if final:
             await self._settle([r for r, _ in final], [o for _, o in final])

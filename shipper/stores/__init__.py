@@ -5,13 +5,14 @@ dict) and the class. `Reader` is what the API needs and never writes; `Store` is
 deletes what is too old.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 from shipper.record import DeadLetter, Outcome, Record, Repair
 from shipper.search.ledger import Entry, Range, Report
 from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Query, Top
-from shipper.search.retention import Removal, StoredDay
+from shipper.search.retention import Deletion, Removal, StoredDay
+from shipper.search.usage import Disk
 
 
 class Reader(Protocol):
@@ -92,6 +93,9 @@ class Expiring(Protocol):
 class Keeper(Protocol):
     """Deletes what is too old. StoreBusy: not now; StoreUnusable: another process is the one that deletes."""
 
+    #: Single records that are deleted in a second, at most; 0: as fast as it goes.
+    records_per_second: int
+
     async def __aenter__(self) -> Self:
         """Open it; StoreUnusable when a person must act first."""
 
@@ -104,8 +108,20 @@ class Keeper(Protocol):
     async def count(self, removal: Removal) -> int:
         """Return how many records would be deleted."""
 
-    def remove(self, removal: Removal) -> AsyncIterator[int]:
+    def remove(self, removal: Removal) -> AsyncGenerator[int, None]:
         """Delete, and give the number of records of each step."""
 
     async def forget(self, before: int) -> None:
         """Delete dead letters, reports and whole series of the ledger older than this (nanoseconds since 1970)."""
+
+    async def written_at(self, name: str) -> int:
+        """Return when the newest record of a day was stored, nanoseconds since 1970; 0 when nobody can say."""
+
+    async def note(self, deletion: Deletion) -> None:
+        """Keep what was deleted."""
+
+    async def history(self, limit: int) -> list[Deletion]:
+        """Return what was deleted, the newest first."""
+
+    async def disk(self) -> Disk | None:
+        """Return the room that there is; None when nobody can say."""

@@ -2,7 +2,9 @@
 
 import base64
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import Field, StringConstraints
 
 from shipper.record import DUPLICATE, Fate, Outcome, said_by_host
 
@@ -16,6 +18,23 @@ _COLLISION: Final = Outcome(Fate.REJECTED, "id collision: a different record is 
 
 #: Of a record whose day is deleted already: it is acknowledged, and accounted for.
 EXPIRED: Final = Outcome(Fate.DISCARDED, "expired")
+
+
+#: Days that records of a dataset are kept, by its name (`event.dataset`).
+Datasets = Annotated[
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=256)], Annotated[int, Field(ge=1, le=99_999)]],
+    Field(max_length=1000),
+]
+
+
+def check_datasets(days: int, datasets: Mapping[str, int]) -> None:
+    """ValueError when a dataset asks for more days than are kept of everything: it can only be fewer."""
+    longer = [name for name, wanted in datasets.items() if days and wanted > days]
+    if longer:
+        raise ValueError(
+            f"retention_datasets: {longer[0]!r} asks for {datasets[longer[0]]} days, but a dataset can only be kept"
+            f" for fewer than the {days} of retention_days"
+        )
 
 
 def outcome_of_twin(fields: Mapping[str, Any], stored: Mapping[str, Any]) -> Outcome:

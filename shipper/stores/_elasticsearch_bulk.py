@@ -10,6 +10,7 @@ from shipper.record import STORED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import from_ns
 from shipper.search.ledger import Entry, Report
 from shipper.stores._agreement import bug, original
+from shipper.stores._elasticsearch_blocks import waited_for
 from shipper.stores._elasticsearch_server import reason
 
 #: Errors of an index as a whole: another record of the same day would fare no better, one of another day may.
@@ -86,11 +87,14 @@ def item_outcome(result: dict[str, Any]) -> Outcome:
     """Say what an item that was not stored means for its record."""
     status, error = result["status"], result.get("error", {})
     kind = error.get("type") if isinstance(error, dict) else None
+    said = reason(error)
+    if waits := waited_for(said):
+        return Outcome(Fate.BUSY, waits)
     if status == 429 or status >= 500 or kind == "security_exception":
-        return Outcome(Fate.BUSY, reason(error))
+        return Outcome(Fate.BUSY, said)
     if status in (403, 404) or kind in _INDEX_ERRORS:
-        return Outcome(Fate.REFUSED, reason(error))
-    return Outcome(Fate.REJECTED, reason(error))
+        return Outcome(Fate.REFUSED, said)
+    return Outcome(Fate.REJECTED, said)
 
 
 def repair_lines(cluster: str, repairs: Sequence[Repair]) -> bytes:

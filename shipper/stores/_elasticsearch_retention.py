@@ -1,25 +1,36 @@
 """Deleting from Elasticsearch: whole days as indices, the records of single apps by their ids, in steps."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
-from shipper.errors import StoreBusy, StoreUnusable
+from shipper.errors import StoreBusy, StoreFull, StoreUnusable
 from shipper.record.times import day, from_ns
-from shipper.search.retention import Removal, StoredDay
+from shipper.search.retention import Deletion, Removal, StoredDay
+from shipper.search.usage import Disk
+from shipper.stores import _elasticsearch_history as history
+from shipper.stores._elasticsearch_blocks import waited_for
+from shipper.stores._elasticsearch_disk import disk_of
 from shipper.stores._elasticsearch_server import Server, reason
 
 if TYPE_CHECKING:
     from shipper.stores.elasticsearch import Config
 
-#: Records deleted by one request: `index.max_result_window`.
+#: Records found by one search: `index.max_result_window`.
 _STEP: Final = 10_000
+#: Records deleted by one request: little beside the batches that are stored meanwhile.
+_BULK: Final = 1000
 #: Series of the ledger read, and deleted, by one request.
 _SERIES: Final = 200
-#: Field that holds the id of the app.
+#: Fields that hold the id of the app, and the kind of log.
 _APP: Final = "orchestrator.resource.name"
+_DATASET: Final = "event.dataset"
 _SEARCH: Final = "_search?ignore_unavailable=true&allow_no_indices=true"
+#: Only what is read of an answer: ids of 10,000 documents are a megabyte with all that is around them.
+_SHOWN: Final = "hits.hits._id,_shards.failed,timed_out"
 #: Status of a document that was deleted, or was not there any more.
 _GONE: Final = (200, 404)
 _DAY_LENGTH: Final = len("2026.11.22")
@@ -31,6 +42,8 @@ class ElasticsearchKeeper:
     def __init__(self, config: "Config", cluster: str) -> None:
         self._config = config
         self._cluster = cluster
+        #: Single records that are deleted in a second, at most; 0: as fast as it goes.
+        self.records_per_second = config.retention_records_per_second
 
     async def __aenter__(self) -> Self:
         """Make the client; StoreUnusable when its settings do not allow it."""
@@ -69,17 +82,47 @@ class ElasticsearchKeeper:
         answer = await self._server.ask("POST", target, {"query": _chosen(removal)})
         return int(answer["count"]) if answer else 0
 
-    async def remove(self, removal: Removal) -> AsyncIterator[int]:
+    async def remove(self, removal: Removal) -> AsyncGenerator[int, None]:
         """Delete, and give the number of records of each step."""
         if removal.whole:
             count = await self.count(removal)
             await self._server.ask("DELETE", f"/{self._index(removal)}")
             yield count
             return
-        deleted = _STEP
-        while deleted == _STEP:
-            deleted = await self._delete(self._index(removal), _chosen(removal))
-            yield deleted
+        found = _STEP
+        while found == _STEP:
+            ids = await self._find(self._index(removal), _chosen(removal))
+            found = len(ids)
+            for start in range(0, max(found, 1), _BULK):
+                began = time.monotonic()
+                await self._delete(self._index(removal), ids[start : start + _BULK])
+                yield len(ids[start : start + _BULK])
+                await self._pause(len(ids[start : start + _BULK]), began)
+            await self._shown(self._index(removal), ids)
+
+    async def _pause(self, records: int, began: float) -> None:
+        """Leave Elasticsearch to those who store and ask, as long as the settings say."""
+        if self.records_per_second:
+            await asyncio.sleep(began + records / self.records_per_second - time.monotonic())
+
+    async def written_at(self, name: str) -> int:
+        """Return when the newest record of a day was stored; 0 when nobody can say (closed, empty)."""
+        body = {"size": 0, "track_total_hits": False, "aggs": {"last": {"max": {"field": "event.ingested"}}}}
+        answer = await self._server.ask("POST", f"/logs-mesos.{self._cluster}-{name}/{_SEARCH}", body)
+        found = answer["aggregations"]["last"]["value"] if answer and answer.get("aggregations") else None
+        return int(found) * 10**6 if found else 0
+
+    async def note(self, deletion: Deletion) -> None:
+        """Keep what was deleted; StoreFull while nothing can be written."""
+        await history.note(self._server, self._cluster, deletion)
+
+    async def history(self, limit: int) -> list[Deletion]:
+        """Return what was deleted, the newest first."""
+        return await history.read(self._server, self._cluster, limit)
+
+    async def disk(self) -> Disk | None:
+        """Return the room that Elasticsearch has; None when these credentials may not ask."""
+        return await disk_of(self._server)
 
     async def forget(self, before: int) -> None:
         """Delete dead letters, reports and whole series of the ledger older than this (nanoseconds since 1970)."""
@@ -114,25 +157,40 @@ class ElasticsearchKeeper:
             grouped["after"] = series["after_key"]
 
     async def _delete_all(self, index: str, query: dict[str, Any]) -> None:
-        while await self._delete(index, query) == _STEP:
-            pass
+        found = _STEP
+        while found == _STEP:
+            ids = await self._find(index, query)
+            found = len(ids)
+            for start in range(0, found, _BULK):
+                await self._delete(index, ids[start : start + _BULK])
+            await self._shown(index, ids)
 
-    async def _delete(self, index: str, query: dict[str, Any]) -> int:
-        """Delete documents that a question finds, at most `_STEP`; return how many. What came a second ago may stay."""
+    async def _find(self, index: str, query: dict[str, Any]) -> list[str]:
+        """Return the ids of documents that a question finds, at most `_STEP`. What came a second ago may be missing."""
         body = {"size": _STEP, "_source": False, "track_total_hits": False, "sort": ["_doc"], "query": query}
-        answer = await self._server.ask("POST", f"/{index}/{_SEARCH}", body)
+        answer = await self._server.ask("POST", f"/{index}/{_SEARCH}&filter_path={_SHOWN}", body)
         if answer is None:
-            return 0
+            return []
         if answer["_shards"]["failed"] or answer["timed_out"]:
             raise StoreBusy(f"Elasticsearch: {index} could not be searched as a whole; nothing more was deleted")
-        found = [{"delete": {"_index": hit["_index"], "_id": hit["_id"]}} for hit in answer["hits"]["hits"]]
-        if found:
-            told = await self._server.send(b"".join(orjson.dumps(one) + b"\n" for one in found))
-            for item in told["items"] if told["errors"] else ():
-                if item["delete"]["status"] not in _GONE:
-                    raise StoreBusy(f"Elasticsearch: {index}: {reason(item['delete'].get('error'))}")
+        return [hit["_id"] for hit in answer.get("hits", {}).get("hits", ())]
+
+    async def _delete(self, index: str, ids: list[str]) -> None:
+        if not ids:
+            return
+        lines = (orjson.dumps({"delete": {"_index": index, "_id": id}}) + b"\n" for id in ids)
+        told = await self._server.send(b"".join(lines))
+        for item in told["items"] if told["errors"] else ():
+            if item["delete"]["status"] not in _GONE:
+                said = reason(item["delete"].get("error"))
+                if full := waited_for(said):
+                    raise StoreFull(f"{index}: {full}")
+                raise StoreBusy(f"Elasticsearch: {index}: {said}")
+
+    async def _shown(self, index: str, ids: list[str]) -> None:
+        """Make what was deleted disappear from answers, and from the next search for what is left."""
+        if ids:
             await self._server.ask("POST", f"/{index}/_refresh")
-        return len(found)
 
     def _index(self, removal: Removal) -> str:
         return f"logs-mesos.{self._cluster}-{removal.day}"
@@ -143,4 +201,5 @@ def _chosen(removal: Removal) -> dict[str, Any]:
     if removal.whole:
         return {"match_all": {}}
     named = {"terms": {_APP: list(removal.apps)}}
-    return {"bool": {"must_not": [named]}} if removal.others else {"bool": {"filter": [named]}}
+    base = {"bool": {"must_not": [named]}} if removal.others else named
+    return {"bool": {"should": [base, {"terms": {_DATASET: list(removal.datasets)}}], "minimum_should_match": 1}}

@@ -5,25 +5,31 @@ of what was deleted stay in its index, where they find nothing.
 """
 
 import asyncio
+import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import closing
+from itertools import starmap
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import orjson
 
 from shipper.errors import StoreBusy, StoreUnusable
-from shipper.search.retention import Removal, StoredDay
+from shipper.record.times import to_ns
+from shipper.search.retention import Deletion, Removal, StoredDay
+from shipper.search.usage import Disk
 from shipper.stores import _sqlite_files as files
+from shipper.stores import _sqlite_history as history
 from shipper.stores._sqlite_day import last_row, transaction
 from shipper.stores._sqlite_rollup import add, tally
 from shipper.stores._sqlite_tables import COUNTED, FIRST_VERSION, version_of
 
 #: Rows that are looked at in one transaction: a writer waits no longer than for these.
 _SLICE: Final = 10_000
-#: Field that holds the id of the app.
+#: Fields that hold the id of the app, and the kind of log.
 _APP: Final = "orchestrator.resource.name"
+_DATASET: Final = "event.dataset"
 _COUNTED: Final = ", ".join(("timestamp", *COUNTED))
 _CHOSEN: Final = "rowid > ? AND rowid <= ? AND chosen(document)"
 
@@ -32,6 +38,9 @@ _Answer = TypeVar("_Answer")
 
 class SqliteKeeper:
     """Looks at the days of a folder and, as its owner, deletes from them."""
+
+    #: Single records that are deleted in a second, at most: nobody stores meanwhile, so there is no limit.
+    records_per_second = 0
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -49,7 +58,7 @@ class SqliteKeeper:
 
     async def days(self) -> list[StoredDay]:
         """Return the days that there are. StoreBusy when one cannot be read."""
-        return await asyncio.to_thread(lambda: sorted(map(_stored, files.day_files(self._directory)), key=_name))
+        return await asyncio.to_thread(lambda: sorted(starmap(stored_day, files.day_files(self._directory)), key=_name))
 
     async def count(self, removal: Removal) -> int:
         """Return how many records would be deleted."""
@@ -58,7 +67,7 @@ class SqliteKeeper:
             return 0
         return await asyncio.to_thread(_asked, path, lambda connection: sum(_each_count(connection, removal)))
 
-    async def remove(self, removal: Removal) -> AsyncIterator[int]:
+    async def remove(self, removal: Removal) -> AsyncGenerator[int, None]:
         """Delete, and give the number of records of each step. StoreUnusable while a shipper owns the folder."""
         if self._lock is None:
             self._lock = self._take()
@@ -88,12 +97,41 @@ class SqliteKeeper:
         except sqlite3.Error as error:
             raise StoreBusy(files.explain(error, path)) from None
 
+    async def written_at(self, name: str) -> int:
+        """Return when the newest record of a day was stored; 0 when nobody can say."""
+        path = files.day_file(self._directory, name)
+        return await asyncio.to_thread(_asked, path, _written_at) if path.exists() else 0
+
+    async def note(self, deletion: Deletion) -> None:
+        """Keep what was deleted. StoreUnusable while a shipper owns the folder."""
+        if self._lock is None:
+            self._lock = self._take()
+        path = self._directory / files.LEDGER
+        try:
+            with closing(files.open_to_write(path, ledger=True)) as connection:
+                history.note(connection, deletion)
+        except sqlite3.Error as error:
+            raise StoreBusy(files.explain(error, path)) from None
+
+    async def history(self, limit: int) -> list[Deletion]:
+        """Return what was deleted, the newest first."""
+        return await asyncio.to_thread(history.read, self._directory, limit)
+
+    async def disk(self) -> Disk | None:
+        """Return the room on the disk of its folder; None when that cannot be looked at."""
+        try:
+            found = shutil.disk_usage(self._directory)
+        except OSError:
+            return None
+        return Disk(found.total, found.free, 0)
+
     def _take(self) -> files.Lock:
         try:
             return files.Lock(self._directory)
         except StoreUnusable as error:
             raise StoreUnusable(
-                f"{error}, or let it delete: it does so every hour, by store.retention_days and by its apps' labels"
+                f"{error}, or let it delete: it does so every hour, by store.retention_days and"
+                " retention_datasets, and by its apps' labels"
             ) from None
 
 
@@ -137,10 +175,13 @@ def _each_count(connection: sqlite3.Connection, removal: Removal) -> Iterator[in
 
 def _choose(connection: sqlite3.Connection, removal: Removal) -> None:
     """Define `chosen(document)`: whether a record is to be deleted."""
-    apps, others = frozenset(removal.apps), removal.others
+    apps, others, datasets = frozenset(removal.apps), removal.others, frozenset(removal.datasets)
 
     def chosen(document: bytes) -> bool:
-        app = orjson.loads(document).get(_APP)
+        fields = orjson.loads(document)
+        app, dataset = fields.get(_APP), fields.get(_DATASET)
+        if isinstance(dataset, str) and dataset in datasets:
+            return True
         return (isinstance(app, str) and app in apps) is not others
 
     connection.create_function("chosen", 1, chosen, deterministic=True)
@@ -152,8 +193,13 @@ def _slices(connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:
         yield start, start + _SLICE
 
 
-def _stored(found: tuple[str, Path]) -> StoredDay:
-    name, path = found
+def _written_at(connection: sqlite3.Connection) -> int:
+    found = connection.execute("SELECT document FROM records ORDER BY rowid DESC LIMIT 1").fetchone()
+    return to_ns(orjson.loads(found[0])["event.ingested"]) if found else 0
+
+
+def stored_day(name: str, path: Path) -> StoredDay:
+    """Return what a day's file holds. StoreBusy when it cannot be read."""
     records = _asked(path, lambda connection: connection.execute("SELECT COUNT(*) FROM records").fetchone()[0])
     sizes = [beside.stat().st_size for beside in path.parent.glob(f"{path.name}*")]
     return StoredDay(name, records, sum(sizes))

@@ -68,11 +68,16 @@ CREATE TABLE dead_letters (
 );
 CREATE INDEX letters_by_time ON dead_letters (received_at);
 """
-#: Made at every opening: a ledger of before there were reports has no such table.
-REPORTS: Final = """
+#: Made at every opening: a ledger of before there were reports, or a memory of what was deleted, has no such tables.
+LATER: Final = """
 CREATE TABLE IF NOT EXISTS reports (
     id TEXT PRIMARY KEY, host TEXT NOT NULL, start TEXT NOT NULL, name TEXT NOT NULL, updated_at INTEGER NOT NULL,
     figures BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deletions (
+    at INTEGER NOT NULL, by TEXT NOT NULL, day TEXT NOT NULL, apps TEXT NOT NULL, others INTEGER NOT NULL,
+    datasets TEXT NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (at, day)
 ) WITHOUT ROWID;
 """
 
@@ -118,7 +123,7 @@ def prepare(connection: sqlite3.Connection, ledger: bool, upgrade: bool) -> None
     elif version != wanted:
         raise sqlite3.DatabaseError(f"its tables are of version {version}, not {wanted}")
     if ledger:
-        connection.executescript(REPORTS)
+        connection.executescript(LATER)
 
 
 def _in_one(connection: sqlite3.Connection, script: str) -> None:

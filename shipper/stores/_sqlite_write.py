@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +14,9 @@ from shipper.errors import StoreBusy, StoreUnusable
 from shipper.record import STORED, DeadLetter, Fate, Outcome, Record, Repair
 from shipper.record.times import day, from_ns
 from shipper.search.ledger import Entry, Report
-from shipper.search.retention import first_day
+from shipper.search.retention import Deletion, first_day
 from shipper.stores import _sqlite_files as files
+from shipper.stores import _sqlite_history as history
 from shipper.stores._agreement import EXPIRED, bug
 from shipper.stores._sqlite_day import Day, insert, transaction
 from shipper.stores._sqlite_expiry import Expiry
@@ -33,13 +35,19 @@ _NEWER_REPORT: Final = (
 class Writer:
     """Stores batches, dead letters, the ledger and reports; deletes what is too old."""
 
-    def __init__(self, directory: Path, retention_days: int, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        retention_days: int,
+        clock: Callable[[], int] = time.time_ns,
+        datasets: Mapping[str, int] | None = None,
+    ) -> None:
         self._directory = directory
         self._retention_days = retention_days
         self._clock = clock
         self._days: OrderedDict[str, Day] = OrderedDict()
         self._expired_at = float("-inf")
-        self._expiry = Expiry(directory, clock)
+        self._expiry = Expiry(directory, clock, datasets or {}, self._note)
         self._ledger: sqlite3.Connection | None = None
         self._troubles: dict[str, str | None] = {}
 
@@ -203,6 +211,11 @@ class Writer:
             self._troubles["retention"] = f"{self._directory}: what is old could not be deleted: {error}"
         else:
             self._troubles["retention"] = None
+
+    def _note(self, deletion: Deletion) -> None:
+        """Keep what was deleted; a ledger that cannot be written is said by those who must write it."""
+        with suppress(sqlite3.Error):
+            history.note(self._open_ledger(), deletion)
 
     def _open_ledger(self) -> sqlite3.Connection:
         """Return the ledger's connection, made when there is none; sqlite3.Error when it cannot be."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shipper.config import Settings
 from shipper.errors import StoreBusy
@@ -18,6 +18,7 @@ from shipper.search.ledger import Entry, Range, Report
 from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Query, Top
 from shipper.stores import _sqlite_files as files
 from shipper.stores import _sqlite_read as read
+from shipper.stores._agreement import Datasets, check_datasets
 from shipper.stores._sqlite_around import around as neighbours
 from shipper.stores._sqlite_counts import counts, top
 from shipper.stores._sqlite_reading import Limit
@@ -41,13 +42,22 @@ class Config(Settings):
     retention_days: int = Field(
         default=14, ge=0, description="days are deleted when they are older; 0 keeps them for ever"
     )
+    retention_datasets: Datasets = Field(
+        default={}, description="days by event.dataset, where they are fewer than retention_days: {nginx.access: 7}"
+    )
     search_seconds: float = Field(
         default=10, gt=0, description="how long a question may take; then the answer is incomplete"
     )
 
+    @model_validator(mode="after")
+    def _fewer(self) -> Self:
+        check_datasets(self.retention_days, self.retention_datasets)
+        return self
+
     def build(self, cluster: str) -> "SqliteStore":
         """Return the store that writes."""
-        return SqliteStore(files.directory_of(self.path, cluster), self.retention_days, self.search_seconds)
+        directory = files.directory_of(self.path, cluster)
+        return SqliteStore(directory, self.retention_days, self.search_seconds, self.retention_datasets)
 
     def reader(self, cluster: str) -> "SqliteReader":
         """Return one that only reads, beside the process that writes or without any."""
@@ -133,9 +143,11 @@ class SqliteReader:
 class SqliteStore(SqliteReader):
     """Writes in one thread that owns every connection that writes."""
 
-    def __init__(self, directory: Path, retention_days: int, seconds: float) -> None:
+    def __init__(
+        self, directory: Path, retention_days: int, seconds: float, datasets: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(directory, seconds)
-        self._writer = Writer(directory, retention_days)
+        self._writer = Writer(directory, retention_days, datasets=datasets)
 
     async def __aenter__(self) -> Self:
         """Take the folder; StoreUnusable when another process has it or a file in it is damaged."""

@@ -65,8 +65,9 @@ def configuration(store: Config, marathon: str = "") -> str:
 
 
 async def run(*arguments: str) -> tuple[int, str, str]:
+    late = () if "--late" in arguments else ("--late", "0")  # what tests store has just been written
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "shipper", "retention", *arguments,
+        sys.executable, "-m", "shipper", "retention", *late, *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(120):

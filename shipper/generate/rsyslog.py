@@ -25,7 +25,7 @@ MISSING: Final = "is missing: install the packages rsyslog and rsyslog-relp"
 _HEARTBEAT_BYTES: Final = 2**20
 #: Records that one exchange with the shipper takes; of reports few, so that what has left their queue was answered.
 _BATCH: Final = 256
-_HEARTBEAT_WINDOW: Final = 16
+_HEARTBEAT_WINDOW: Final = 32
 #: Most bytes of one file of a queue: what is sent frees the disk file by file.
 _FILE_BYTES: Final = 16 * 2**20
 #: About 24 days, in milliseconds: whoever writes into this queue waits, as what it reads can wait.
@@ -112,9 +112,7 @@ def _configuration(settings: Settings) -> str:
     return fill(_CONFIG, values)
 
 
-def _send(
-    settings: Settings, queue: str, template: str, size: int, *, wait: int = 0, window: int | None = None
-) -> str:
+def _send(settings: Settings, queue: str, template: str, size: int, *, wait: int = 0, window: int | None = None) -> str:
     """One queue and its connection; `size` in bytes on disk, `wait` in milliseconds for room in it."""
     values = {
         "queue": queue,
@@ -123,7 +121,7 @@ def _send(
         "shipper_port": str(settings.shipper_port),
         "tls": fill(_TLS, _tls(settings)) if settings.tls else "",
         "window": str(settings.relp_window if window is None else window),
-        "batch": str(_BATCH if window is None else window),
+        "batch": str(_BATCH if window is None else window // 2),
         "queue_records": str(settings.queue_records),
         "bytes": str(size),
         "file_bytes": str(min(_FILE_BYTES, size // 4)),

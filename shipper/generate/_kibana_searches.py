@@ -8,6 +8,8 @@ from shipper.generate._kibana_views import DATA_VIEW_ID, LEDGER, LETTERS, REPORT
 
 #: Levels of errors, as `shipper.record.levels` names them.
 ERRORS: Final = "log.level : (error or critical or alert or emergency)"
+#: What the job `shipper-ledger` writes of a series or a host that misses records for no known reason.
+HOLES: Final = 'orchestrator.resource.name : "shipper-ledger" and labels.alarm : "true"'
 #: A slow answer, in nanoseconds.
 SLOW: Final = "event.duration >= 1000000000"
 
@@ -75,6 +77,14 @@ SEARCHES: Final = (
         ("reason", "host", "detail", "original"),
         LETTERS,
         "received_at",
+    ),
+    Search(
+        "holes",
+        "Shipper: holes in the ledger",
+        "What the job shipper-ledger wrote of series and hosts that miss records for no known reason. `shipper ledger` "
+        "says which numbers, when and why.",
+        HOLES,
+        ("message",),
     ),
     Search(
         "dropped",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from shipper.generate._kibana_dashboards import dashboards
 from shipper.generate._kibana_objects import SavedObject, text
 from shipper.generate._kibana_rules import TAG, rules
 from shipper.generate._kibana_searches import searches
@@ -16,7 +17,7 @@ __all__ += ["read", "rules"]
 
 def objects(settings: Settings) -> list[SavedObject]:
     """Return the searches and dashboards, which refer to the data views: these must be there before."""
-    return searches()
+    return [*searches(), *dashboards()]
 
 
 def ndjson(found: Iterable[dict[str, Any]]) -> bytes:

@@ -12,6 +12,7 @@ from shipper.search.ledger import Entry, Report
 from shipper.stores._agreement import bug, original
 from shipper.stores._elasticsearch_blocks import waited_for
 from shipper.stores._elasticsearch_server import reason
+from shipper.stores._elasticsearch_shown import shown_of_entry, shown_of_report
 
 #: Errors of an index as a whole: another record of the same day would fare no better, one of another day may.
 _INDEX_ERRORS: Final = frozenset(
@@ -132,7 +133,8 @@ def entry_lines(cluster: str, entries: Sequence[Entry]) -> bytes:
     lines: list[bytes] = []
     for entry in entries:
         lines.append(orjson.dumps({"index": {"_index": f"shipper-ledger.{cluster}", "_id": entry.id}}))
-        lines.append(orjson.dumps({name: getattr(entry, name) for name in Entry.__slots__}))
+        document = {name: getattr(entry, name) for name in Entry.__slots__}
+        lines.append(orjson.dumps(document | shown_of_entry(entry)))
     return b"\n".join([*lines, b""])
 
 
@@ -144,7 +146,8 @@ def report_lines(cluster: str, reports: Sequence[Report]) -> bytes:
         lines.append(orjson.dumps({"index": place | {"version": report.updated_at, "version_type": "external_gte"}}))
         document = {name: getattr(report, name) for name in Report.__slots__}
         # As one text: whatever a report says, it breaks no mapping.
-        lines.append(orjson.dumps(document | {"figures": orjson.dumps(report.figures).decode()}))
+        figures = {"figures": orjson.dumps(report.figures).decode()}
+        lines.append(orjson.dumps(document | figures | shown_of_report(report)))
     return b"\n".join([*lines, b""])
 
 

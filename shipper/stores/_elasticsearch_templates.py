@@ -67,10 +67,12 @@ def templates(cluster: str, settings: TemplateSettings) -> dict[str, dict[str, A
     entries = {
         **dict.fromkeys(("id", "host", "series", "fate"), keyword),
         **dict.fromkeys(("first", "last", "count", "started_at", "updated_at"), long),
+        "@timestamp": _TYPES["date"],
     }
     reports = {
         **dict.fromkeys(("id", "host", "start", "name"), keyword),
-        "updated_at": long,
+        **dict.fromkeys(("updated_at", "dropped", "waiting", "queue_bytes"), long),
+        "@timestamp": _TYPES["date"],
         "figures": _TYPES["unindexed"],
     }
     own = {"mode": "standard", "number_of_shards": 1, "number_of_replicas": settings.replicas}

@@ -63,6 +63,10 @@ class AccessSettings(Settings):
     tokens_directory: str | None = Field(default=None, description="folder of mounted secrets: one token per file")
     user_header: str | None = Field(default=None, description="header in which a trusted proxy names the user")
     trusted_proxies: list[str] = Field(default=[], description="addresses (CIDR) whose user_header is believed")
+    proxy_secret_file: str | None = Field(
+        default=None,
+        description="file with the secret that a trusted proxy sends in X-Shipper-Proxy-Secret with a user",
+    )
     hosts: list[str] = Field(
         default=[], description="names in Host that are answered; default: all addresses, localhost"
     )

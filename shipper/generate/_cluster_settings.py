@@ -1,5 +1,6 @@
 """The settings of a cluster: what may differ between clusters, checked before any of it stands in an app."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final, Literal, Self
@@ -18,6 +19,7 @@ _SOURCE: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*", re.ASCII)
 _APP_PATH: Final = r"^(/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){1,8}$"
 _IMAGE: Final = r"^[a-z0-9][A-Za-z0-9._:/@-]{0,254}$"
 _PATH: Final = r"^(/[A-Za-z0-9._-]{1,255}){1,32}$"
+_PRIVATE: Final = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
 
 
 def _port(number: int, description: str) -> int:
@@ -83,6 +85,12 @@ class Settings(config.Settings):
     )
     replicas: int = Field(default=1, ge=0, le=10, description="copies of an index beside the first")
     kibana: bool = Field(default=True, description="run Kibana")
+    kibanas: int = Field(
+        default=1, ge=1, le=16, description="instances of Kibana; more than one need secrets_directory"
+    )
+    kibana_ca: str = Field(
+        default="", pattern=rf"^$|{_PATH}", description="file on the hosts: the CA of Elasticsearch, for Kibana"
+    )
     kibana_image: str = Field(
         default="docker.elastic.co/kibana/kibana:8.19.9", pattern=_IMAGE, description="of Elasticsearch's version"
     )
@@ -91,6 +99,27 @@ class Settings(config.Settings):
     front_names: list[str] = Field(
         default=["logs.localhost"], max_length=16, description="host names under which HAProxy sends requests to nginx"
     )
+    front_url: str = Field(
+        default="", max_length=300, description="address at which browsers reach nginx: https://logs.example"
+    )
+    front_auth: Literal["none", "basic", "header"] = Field(
+        default="none",
+        description="how nginx knows who asks: basic: by secrets_directory/front/htpasswd; header: a proxy in "
+        "front_trusted says it in X-Forwarded-User; both need secrets_directory/front/secret",
+    )
+    front_trusted: list[str] = Field(
+        default=[], max_length=64, description="addresses (CIDR) of proxies in front of nginx, whose word it takes"
+    )
+    front_networks: list[str] = Field(
+        default=_PRIVATE, min_length=1, max_length=64,
+        description="addresses (CIDR) of the hosts: from there the API hears nginx",
+    )  # fmt: skip
+    front_tls_certificate: str = Field(
+        default="", pattern=rf"^$|{_PATH}", description="file on the hosts: certificate of nginx and its chain, PEM"
+    )
+    front_tls_key: str = Field(default="", pattern=rf"^$|{_PATH}", description="file on the hosts: its key, PEM")
+    front_tls_port: int = _port(8443, "nginx with TLS, for front_tls_certificate; front_port then leads there")
+    front_tails: int = Field(default=50, ge=1, le=10_000, description="live tails of one client at a time")
     haproxy: Literal["systemd", "app"] = Field(
         default="systemd", description="what runs `shipper haproxy` on the hosts; app: Marathon, one per host"
     )
@@ -123,8 +152,9 @@ class Settings(config.Settings):
     )
 
     @field_validator(
-        "elasticsearch_urls", "elasticsearch_hosts", "front_names", "marathon_urls", "mesos_urls", mode="before"
-    )
+        "elasticsearch_urls", "elasticsearch_hosts", "front_names", "front_trusted", "front_networks",
+        "marathon_urls", "mesos_urls", mode="before",
+    )  # fmt: skip
     @classmethod
     def _list(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -144,6 +174,21 @@ class Settings(config.Settings):
             if not _URL.fullmatch(url):
                 raise ValueError("must be http://host:port or https://host:port, without user and password")
         return urls
+
+    @field_validator("front_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if url and (not _URL.fullmatch(url) or url.count("/") != 2):
+            raise ValueError("must be http://host or https://host:port, without a path")
+        return url
+
+    @field_validator("front_trusted", "front_networks")
+    @classmethod
+    def _networks(cls, texts: list[str]) -> list[str]:
+        try:
+            return [str(ipaddress.ip_network(text, strict=False)) for text in dict.fromkeys(texts)]
+        except ValueError:
+            raise ValueError("must be addresses or networks: 10.0.0.7, 10.0.0.0/24") from None
 
     @field_validator("elasticsearch_hosts", "front_names")
     @classmethod
@@ -175,10 +220,21 @@ class Settings(config.Settings):
             raise ValueError("elasticsearch_urls: must be given with elasticsearch=elsewhere")
         if self.secrets and self.marathon != "1.10":
             raise ValueError(f"secrets: Marathon {self.marathon} has none; use secrets_directory")
+        self._front_fits()
         ports = [getattr(self, name) for name in type(self).model_fields if name.endswith("_port")]
         if len(set(ports)) != len(ports):
             raise ValueError("two ports are the same")
         return self
+
+    def _front_fits(self) -> None:
+        if bool(self.front_tls_certificate) != bool(self.front_tls_key):
+            raise ValueError("front_tls_certificate and front_tls_key: give both or none")
+        if self.front_auth != "none" and not self.secrets_directory:
+            raise ValueError(f"front_auth: {self.front_auth} needs secrets_directory: its front/secret, front/htpasswd")
+        if self.front_auth == "header" and not self.front_trusted:
+            raise ValueError("front_auth: header needs front_trusted: anybody could name a user otherwise")
+        if self.kibanas > 1 and not self.secrets_directory:
+            raise ValueError("kibanas: several need secrets_directory: the same keys in its kibana/kibana.yml")
 
 
 def read(values: Mapping[str, object]) -> Settings:

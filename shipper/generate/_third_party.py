@@ -1,6 +1,8 @@
-"""The apps of programs that are not ours: Elasticsearch, Kibana, and nginx in front of API and Kibana."""
+"""The apps of programs that are not ours: Elasticsearch and Kibana; nginx in front of them is in `_front`."""
 
+import json
 import math
+import posixpath
 from typing import Final
 
 from shipper.generate._apps import (
@@ -20,13 +22,13 @@ from shipper.generate._cluster_settings import Settings
 #: The image's own folder for data.
 _DATA: Final = "/usr/share/elasticsearch/data"
 _HOST_DATA: Final = "/var/lib/shipper/elasticsearch"
-#: SIGQUIT lets nginx end what it has begun.
-NGINX_OPTIONS: Final = {"read-only": "true", "stop-signal": "SIGQUIT"}
 #: Marathon's volumes and host directories belong to root; the image's user, 1000 in group 0, must write there.
 _AS_ELASTICSEARCH: Final = f"chown 1000:0 {_DATA} && exec chroot --userspec=1000:0 /"
 _ELASTICSEARCH_OPTIONS: Final = {"user": "root", "ulimit": "nofile=65535:65535"}
 #: What the JVM takes beside its heap, as a share of it: Lucene reads through the page cache.
 _BESIDE_HEAP: Final = 1.0
+#: The image's own file, which is not read when another is named.
+_KIBANA_YML: Final = "/usr/share/kibana/config/kibana.yml"
 
 
 def elasticsearch(settings: Settings) -> Definition:
@@ -70,59 +72,73 @@ def elasticsearch(settings: Settings) -> Definition:
 
 
 def kibana(settings: Settings) -> Definition:
-    """Return Kibana, below /kibana of whoever is in front of it."""
+    """Return Kibana, below /kibana of whoever is in front of it.
+
+    Its image takes settings from variables and from arguments; secrets (equal encryption keys for several tasks, the
+    service account's token) are in a file, as both of those can be read by others.
+    """
     port = Port("http", settings.kibana_port)
-    urls = settings.elasticsearch_urls or [f"http://127.0.0.1:{settings.elasticsearch_port}"]
+    volumes = [mounted(folder) for folder in dict.fromkeys(_kibana_folders(settings))]
     app = {
         "id": f"{settings.group}/kibana",
-        "cmd": "SERVER_PORT=$PORT0 exec /usr/local/bin/kibana-docker",
+        "cmd": _kibana_command(settings),
         **resources(0.5, 1536),
-        **beside(settings, 1),
+        **beside(settings, settings.kibanas),
         **on_host(settings, [port]),
-        **docker(settings, settings.kibana_image),
-        "env": {
-            "ELASTICSEARCH_HOSTS": "[" + ",".join(f'"{url}"' for url in urls) + "]",
-            "SERVER_BASEPATH": "/kibana",
-            "SERVER_REWRITEBASEPATH": "true",
-            "SERVER_HOST": "0.0.0.0",  # noqa: S104 HAProxy of other hosts asks it
-            "TELEMETRY_OPTIN": "false",
-        },
+        **docker(settings, settings.kibana_image, volumes=volumes),
+        "env": kibana_environment(settings),
         **health("/kibana/api/status", 0, grace=300),
         **labels(settings, "kibana", [port]),
     }
     return {**app, **_needs(settings, "elasticsearch" if settings.elasticsearch == "mesos" else "")}
 
 
-def nginx(settings: Settings) -> Definition:
-    """Return nginx in front: the API and its page at /, Kibana at /kibana; it reaches both through HAProxy."""
-    port = Port("http", settings.front_port)
-    app = {
-        "id": f"{settings.group}/nginx",
-        **nginx_of(front_config(settings)),
-        **resources(0.1, 64),
-        **beside(settings, 2),
-        **on_host(settings, [port]),
-        **docker(settings, settings.nginx_image, parameters=NGINX_OPTIONS),
-        **health("/nginx-health", 0),
-        **labels(settings, "nginx", [port], settings.front_names),
-    }
-    return {**app, **_needs(settings, "api")}
+def kibana_environment(settings: Settings) -> dict[str, str]:
+    """Return the settings that Kibana's image knows as variables; no value may have a space.
 
-
-def front_config(settings: Settings) -> str:
-    """Return the configuration of nginx in front; `@port@` stands for the port that it listens on."""
-    kibana = _NGINX_KIBANA.replace("@kibana@", str(settings.kibana_port)) if settings.kibana else ""
-    return f"{_NGINX.replace('@api@', str(settings.api_port))}{kibana}  }}\n}}\n"
-
-
-def nginx_of(config: str) -> Definition:
-    """Return how nginx starts on a configuration that the app carries itself: nothing has to lie on the hosts.
-
-    `@port@` in it becomes the port that Mesos gave; its relative paths are in the sandbox.
+    The list is in `bin/kibana-docker` of the image, which is made from that of elastic/kibana.
     """
-    start = """printf %s "$NGINX_CONF" | sed "s/@port@/$PORT0/" > "$MESOS_SANDBOX/nginx.conf\""""
-    run = """exec nginx -p "$MESOS_SANDBOX/" -c "$MESOS_SANDBOX/nginx.conf" -e stderr -g 'daemon off;'"""
-    return {"cmd": f"{start} && {run}", "env": {"NGINX_CONF": config}}
+    urls = settings.elasticsearch_urls or [f"http://127.0.0.1:{settings.elasticsearch_port}"]
+    found = {
+        "ELASTICSEARCH_HOSTS": "[" + ",".join(f'"{url}"' for url in urls) + "]",
+        "SERVER_BASEPATH": "/kibana",
+        "SERVER_REWRITEBASEPATH": "true",
+        "SERVER_HOST": "0.0.0.0",  # noqa: S104 HAProxy of other hosts asks it
+        "SERVER_SECURITYRESPONSEHEADERS_DISABLEEMBEDDING": "true",
+        # The id that nginx gives a request is in Kibana's own log, and with its questions to Elasticsearch.
+        "SERVER_REQUESTID_ALLOWFROMANYIP": "true",
+        "TELEMETRY_OPTIN": "false",
+        "TELEMETRY_ALLOWCHANGINGOPTINSTATUS": "false",
+        "NEWSFEED_ENABLED": "false",
+    }
+    if settings.front_url:
+        found["SERVER_PUBLICBASEURL"] = f"{settings.front_url}/kibana"
+    if settings.kibana_ca:
+        found["ELASTICSEARCH_SSL_CERTIFICATEAUTHORITIES"] = settings.kibana_ca
+    return found
+
+
+#: What Discover shows before anybody has changed anything; people cannot change what is overridden here.
+KIBANA_OVERRIDES: Final = {
+    "defaultColumns": ["log.level", "service.name", "message"],
+    "dateFormat:tz": "UTC",
+    "observability:logSources": ["logs-mesos.*-*"],
+}
+
+
+def _kibana_command(settings: Settings) -> str:
+    overrides = json.dumps(KIBANA_OVERRIDES, separators=(",", ":"))
+    start = f"SERVER_PORT=$PORT0 exec /usr/local/bin/kibana-docker '--uiSettings.overrides={overrides}'"
+    if not settings.secrets_directory:
+        return start
+    secrets = f"{settings.secrets_directory}/kibana/kibana.yml"
+    said = f"{secrets}: cannot be read; Kibana finds its encryption keys there"
+    return f'test -r {secrets} || {{ echo "{said}" >&2; exit 1; }}; KBN_CONFIG_PATHS={_KIBANA_YML},{secrets} {start}'
+
+
+def _kibana_folders(settings: Settings) -> list[str]:
+    folders = [posixpath.dirname(settings.kibana_ca)] if settings.kibana_ca else []
+    return [*folders, f"{settings.secrets_directory}/kibana"] if settings.secrets_directory else folders
 
 
 def _exactly(host: str) -> str:
@@ -152,36 +168,3 @@ def _with_data(settings: Settings) -> Definition:
 def _needs(settings: Settings, *names: str) -> Definition:
     needed = [f"{settings.group}/{name}" for name in names if name]
     return {"dependencies": needed} if needed else {}
-
-
-_NGINX: Final = """\
-pid nginx.pid;
-worker_processes 2;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  error_log stderr warn;
-  client_body_temp_path body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  proxy_http_version 1.1;
-  proxy_set_header Host $http_host;
-  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-  proxy_set_header X-Forwarded-Proto $scheme;
-  server {
-    listen @port@;
-    location = /nginx-health { return 200; }
-    location / {
-      proxy_pass http://127.0.0.1:@api@;
-      # What is followed live comes line by line.
-      proxy_buffering off;
-      proxy_read_timeout 1h;
-    }
-"""
-_NGINX_KIBANA: Final = """\
-    location /kibana {
-      proxy_pass http://127.0.0.1:@kibana@;
-    }
-"""

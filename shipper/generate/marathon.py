@@ -16,8 +16,9 @@ from shipper.generate._apps import (
     resources,
 )  # fmt: skip
 from shipper.generate._cluster_settings import Settings, read
+from shipper.generate._front import front_file, nginx
 from shipper.generate._product import cluster, command, environment, product
-from shipper.generate._third_party import elasticsearch, front_config, kibana, nginx
+from shipper.generate._third_party import elasticsearch, kibana
 
 __all__ = ["Settings", "generate", "read"]
 
@@ -38,7 +39,7 @@ def generate(settings: Settings) -> dict[str, str]:
     if checked.haproxy == "app":
         apps["haproxy"] = _haproxy(checked)
     files = {f"{name}.json": as_json(app) for name, app in sorted(apps.items())}
-    files["nginx.conf"] = front_config(checked).replace("@port@", str(checked.front_port))
+    files["nginx.conf"] = front_file(checked)
     files |= chronos_jobs.generate(checked) | samples.generate(checked) | image.generate(checked)
     files |= marathon_readme.generate(checked, files)
     return {f"marathon-apps/{name}": text for name, text in files.items()}
@@ -82,7 +83,7 @@ def _api(settings: Settings) -> Definition:
         **kill_grace(settings, settings.drain_seconds + _AFTER_DRAIN),
         **on_host(settings, ports),
         **product(settings),
-        **environment(settings, SHIPPER_SOURCES=[], **_feed(settings)),
+        **environment(settings, SHIPPER_SOURCES=[], **_feed(settings), **_behind_front(settings)),
         **health("/health", 0),
         **readiness(settings, "/ready", "http"),
         **labels(settings, "api", ports),
@@ -97,6 +98,18 @@ def _feed(settings: Settings) -> Definition:
     found: Definition = {"SHIPPER_ENRICHERS": cluster(settings), "SHIPPER_API__FEED__APP": f"{settings.group}/shipper"}
     if settings.secrets_directory:
         found["SHIPPER_API__FEED__TOKEN_FILE"] = f"{settings.secrets_directory}/tokens/feed"
+    return found
+
+
+def _behind_front(settings: Settings) -> Definition:
+    """Return what the API takes from nginx in front: the caller's address, who it is, and where Kibana is."""
+    found: Definition = {"SHIPPER_API__ACCESS__TRUSTED_PROXIES": settings.front_networks}
+    if settings.front_auth != "none":
+        found["SHIPPER_API__ACCESS__USER_HEADER"] = "X-Forwarded-User"
+        found["SHIPPER_API__ACCESS__PROXY_SECRET_FILE"] = f"{settings.secrets_directory}/front/secret"
+    if settings.kibana:
+        found["SHIPPER_API__KIBANA_URL"] = "/kibana"
+        found["SHIPPER_API__KIBANA_INTERNAL_URL"] = f"http://127.0.0.1:{settings.kibana_port}/kibana"
     return found
 
 

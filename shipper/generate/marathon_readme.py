@@ -10,7 +10,7 @@ from shipper.generate.image import USER_ID
 _ABOUT: Final = {
     "shipper.json": "the shippers: RELP on service port {relp_port}, health and metrics on {shipper_port}",
     "api.json": "API and page on {api_port}; receives nothing",
-    "nginx.json": "nginx on {front_port}: the page at `/`, Kibana at `/kibana`",
+    "nginx.json": "nginx on {front}: the page at `/`, Kibana at `/kibana`",
     "elasticsearch.json": "one node on each of {elasticsearch_hosts}",
     "kibana.json": "Kibana on {kibana_port}, below `/kibana`",
     "haproxy.json": "keeps HAProxy of every host true to Marathon",
@@ -31,7 +31,11 @@ _ABOUT: Final = {
 
 def generate(settings: Settings, files: Mapping[str, str]) -> dict[str, str]:
     """Return the page; `files` are those it lists, by their path beside it."""
-    shown = {**settings.model_dump(), "elasticsearch_hosts": ", ".join(settings.elasticsearch_hosts)}
+    front = f"{settings.front_port}"
+    if settings.front_tls_certificate:
+        front = f"{settings.front_tls_port} (TLS; {front} leads there)"
+    hosts = ", ".join(settings.elasticsearch_hosts)
+    shown = {**settings.model_dump(), "elasticsearch_hosts": hosts, "front": front}
     rows = "\n".join(f"| `{name}` | {_ABOUT[name].format_map(shown)} |" for name in files)
     values = {
         "files": rows,
@@ -64,7 +68,9 @@ def _secrets(settings: Settings) -> str:
             f"`{settings.secrets_directory}/tokens` must exist: one file for each token that may ask the API, named\n"
             "after who uses it: the token in its first line and, if wanted, `scopes: tail` and `apps: /shop/*` below.\n"
             "The one named `feed`, with `scopes: admin`, is what live tails at the API read the shippers with."
-        )
+            + (_KIBANA_FILE if settings.kibana else "")
+            + _FRONT_FILES[settings.front_auth]
+        ).replace("@directory@", settings.secrets_directory)
     return (
         "None is used. Set `secrets_directory` (files on the hosts) or `secrets` (Marathon's) when you need some.\n"
         "Until `secrets_directory` is set, everybody who reaches the API's port may read every record\n"
@@ -120,6 +126,22 @@ emulated Marathon, nginx in front as a process with its generated configuration,
 run, as no registry of images could be reached: the image, the containers of Elasticsearch and Kibana, `compose.yaml`.
 Their text is checked only.
 """
+_KIBANA_FILE: Final = """
+`@directory@/kibana/kibana.yml` must exist, readable for user 1000: what Kibana's tasks must have in common,
+`xpack.security.encryptionKey`, `xpack.encryptedSavedObjects.encryptionKey` and `xpack.reporting.encryptionKey` (32
+characters or more each), and `elasticsearch.serviceAccountToken` when Elasticsearch asks who it is."""
+_PROOF_FILE: Final = """
+`@directory@/front/secret`: one line, `openssl rand -hex 32`, readable for root and user @user@. With it nginx proves
+to the API that it is nginx, as HAProxy passes on what anybody on a host sends."""
+_FRONT_FILES: Final = {
+    "none": "",
+    "basic": f"""{_PROOF_FILE}
+`@directory@/front/htpasswd`: a line for each person, `htpasswd -B` or `openssl passwd -apr1`, readable for user 101,
+read again for each request. Programs send a token instead (`Authorization: Bearer shp_…`), but not to Kibana.""",
+    "header": f"""{_PROOF_FILE}
+Who asks says the proxy in front of nginx, in `X-Forwarded-User`; nginx must be out of reach for all others at the
+addresses in `front_trusted`.""",
+}
 _IMAGE: Final = """\
 Build the image and bring it to a registry that the hosts reach, or load it on each host (`docker save`, `docker load`):
    `docker build --file marathon-apps/Dockerfile --tag @image@ .`"""

@@ -8,8 +8,18 @@ from shipper.generate._host_settings import Settings
 
 def generate(settings: Settings) -> dict[str, str]:
     """Return the piece of nginx's configuration, by path; the same settings give the same bytes."""
-    return {"rsyslog/nginx/shipper.conf": fill(_CONFIG, {"socket": path(settings, "socket")})}
+    return {"rsyslog/nginx/shipper.conf": fill(_CONFIG, {"socket": path(settings, "socket"), "log_format": LOG_FORMAT})}
 
+
+#: How a line of the access log is written. Every value is a string, quoted by nginx, whatever the client sent.
+LOG_FORMAT: Final = """\
+log_format shipper escape=json
+  '{"message":"$request_method $uri $status","request_id":"$shipper_request_id","method":"$request_method",'
+  '"path":"$uri","query_string":"$args","status":"$status","bytes":"$body_bytes_sent",'
+  '"duration_s":"$request_time","client_ip":"$remote_addr","user_agent":"$http_user_agent",'
+  '"virtual_host":"$host","referrer":"$http_referer","upstream":"$upstream_addr",'
+  '"upstream_time":"$upstream_response_time"}';
+"""
 
 _CONFIG: Final = """\
 # Written by `shipper generate rsyslog`; change its settings, not this file.
@@ -23,13 +33,7 @@ map $http_x_request_id $shipper_request_id {
 }
 
 # Every value is a string, quoted by nginx, whatever the client sent.
-log_format shipper escape=json
-  '{"message":"$request_method $uri $status","request_id":"$shipper_request_id","method":"$request_method",'
-  '"path":"$uri","query_string":"$args","status":"$status","bytes":"$body_bytes_sent",'
-  '"duration_s":"$request_time","client_ip":"$remote_addr","user_agent":"$http_user_agent",'
-  '"virtual_host":"$host","referrer":"$http_referer","upstream":"$upstream_addr",'
-  '"upstream_time":"$upstream_response_time"}';
-
+@log_format@
 access_log "syslog:server=unix:@socket@,facility=local1,severity=info,tag=nginx,nohostname" shipper;
 error_log "syslog:server=unix:@socket@,facility=local1,tag=nginx,nohostname" warn;
 """

@@ -7,8 +7,8 @@ from typing import Final
 
 from shipper.generate._apps import Definition, Port, as_json, docker, health, labels, mounted, on_host, resources
 from shipper.generate._cluster_settings import Settings
+from shipper.generate._front_start import NGINX_OPTIONS, nginx_of
 from shipper.generate._product import SILENT, fetched
-from shipper.generate._third_party import NGINX_OPTIONS, nginx_of
 from shipper.generate.chronos_jobs import in_docker, job
 
 #: Service port of the sample web server.

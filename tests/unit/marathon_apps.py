@@ -8,6 +8,7 @@ from typing import Any
 from shipper.generate import marathon
 
 ELSEWHERE: dict[str, object] = {"elasticsearch": "elsewhere", "elasticsearch_urls": "https://es.example:9200"}
+_CA: dict[str, object] = {"kibana_ca": "/etc/ca/ca.pem"}
 #: What Marathon 0.9.1 knows of an app (its AppDefinition.json).
 KEYS_OF_0_9_1 = frozenset({
     "acceptedResourceRoles", "args", "backoffFactor", "backoffSeconds", "cmd", "constraints", "container", "cpus",
@@ -28,6 +29,10 @@ def _clusters() -> Iterator[dict[str, object]]:
         yield {**base, **ELSEWHERE, "kibana": False, "hosts": "web-.*", "secrets_directory": "/etc/secrets"}
     yield {"secrets": {"SHIPPER_STORE__API_KEY": "shipper/key"}}
     yield {"elasticsearch_hosts": "one"}
+    tls: dict[str, object] = {"front_tls_certificate": "/etc/tls/front.pem", "front_tls_key": "/etc/tls/front.key"}
+    for version, auth in product(("0.9.1", "1.10"), ("basic", "header")):
+        front = {"front_auth": auth, "front_trusted": "10.0.0.7,fd00::/8", "front_url": "https://logs.example:8443"}
+        yield {"marathon": version, **tls, **front, "secrets_directory": "/etc/secrets", "kibanas": 2, **_CA}
 
 
 def files(**values: object) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """compose.yaml and the recipe of the image: what can be known of them without images."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,13 @@ def test_ports_agree_with_the_generated_files() -> None:
     assert SERVICES["elasticsearch"]["environment"]["http.port"] == str(settings.elasticsearch_port)
     kibana, app = SERVICES["kibana"]["environment"], apps()["marathon-apps/kibana.json"]
     assert kibana["SERVER_PORT"] == str(settings.kibana_port)
-    assert kibana["SERVER_BASEPATH"] == app["env"]["SERVER_BASEPATH"]
+    ours = {"SERVER_HOST": "127.0.0.1", "SERVER_PORT": str(settings.kibana_port)}
+    public = f"http://127.0.0.1:{settings.front_port}/kibana"
+    assert kibana == {**app["env"], **ours, "SERVER_PUBLICBASEURL": public}
+    assert shlex.split(app["cmd"])[2:] == SERVICES["kibana"]["command"]
+    behind = apps()["marathon-apps/api.json"]["env"]
+    for name in ("SHIPPER_API__KIBANA_URL", "SHIPPER_API__KIBANA_INTERNAL_URL"):
+        assert shipper[name] == behind[name]
     front = (ROOT / "marathon-apps/nginx.conf").read_text()
     assert f"listen {settings.front_port};" in front
     assert f"127.0.0.1:{settings.front_port}" in (ROOT / "compose.yaml").read_text()

@@ -44,7 +44,7 @@ def test_the_same_settings_give_the_same_bytes_and_nothing_is_left_unfilled() ->
         assert written == files(**settings)
         for path, text in written.items():
             left = re.findall(r"@[a-z_]+@", text)
-            assert set(left) <= {"@port@"}, path  # nginx's own, which the app's command fills
+            assert set(left) <= {"@port@", "@tls_port@", "@private@"}, path  # the app's command fills them
             assert text.endswith("\n"), path
 
 
@@ -58,7 +58,10 @@ def test_every_setting_reaches_the_files() -> None:
         "elasticsearch_urls": "http://10.0.0.9:9200", "elasticsearch_hosts": "a,b",
         "elasticsearch_transport_port": 6300,
         "elasticsearch_heap_mb": 999, "elasticsearch_disk_mb": 5555, "elasticsearch_image": "e:1", "replicas": 2,
-        "kibana": False, "kibana_image": "k:1", "nginx_image": "n:1", "busybox_image": "b:1",
+        "kibana": False, "kibanas": 3, "kibana_ca": "/srv/ca/ca.pem", "kibana_image": "k:1", "nginx_image": "n:1",
+        "busybox_image": "b:1", "front_url": "https://logs.example", "front_auth": "basic",
+        "front_trusted": "10.0.0.7", "front_networks": "10.9.0.0/16", "front_tls_certificate": "/srv/tls/front.pem",
+        "front_tls_key": "/srv/tls/front.key", "front_tls_port": 443, "front_tails": 7,
         "front_names": "logs.example", "haproxy": "app", "agents": 7, "haproxy_group": "internal",
         "host_program": "/srv/shipper", "log_socket": "/srv/log", "marathon_urls": "http://m:1", "mesos_urls": "http://m:2",
         "state_directory": "/srv/state", "secrets_directory": "/srv/secrets", "secrets": "SHIPPER_STORE__PASSWORD=a/b",
@@ -69,6 +72,11 @@ def test_every_setting_reaches_the_files() -> None:
         "elasticsearch_urls": ELSEWHERE,
         "archive": {"package": "archive"},
         "agents": {"haproxy": "app"},
+        "kibanas": {"secrets_directory": "/etc/secrets"},
+        "front_auth": {"secrets_directory": "/etc/secrets"},
+        "front_tls_certificate": {"front_tls_certificate": "/a.pem", "front_tls_key": "/a.key"},
+        "front_tls_key": {"front_tls_certificate": "/a.pem", "front_tls_key": "/a.key"},
+        "front_tls_port": {"front_tls_certificate": "/a.pem", "front_tls_key": "/a.key"},
     }
     for name, new in changed.items():
         before = files(**needs.get(name, {}))
@@ -259,6 +267,14 @@ def test_the_haproxy_app_runs_a_command_that_exists() -> None:
         ({"elasticsearch_hosts": "a,a"}, "elasticsearch_hosts"),
         ({"elasticsearch_hosts": ""}, "elasticsearch_hosts"),
         ({"front_names": "a b"}, "front_names"),
+        ({"front_url": "https://logs.example/x"}, "front_url"),
+        ({"front_auth": "basic"}, "secrets_directory"),
+        ({"front_auth": "header", "secrets_directory": "/s"}, "front_trusted"),
+        ({"front_trusted": "10.0.0.0/8 1; }"}, "front_trusted"),
+        ({"front_networks": "everybody"}, "front_networks"),
+        ({"front_tls_certificate": "/a.pem"}, "front_tls_key"),
+        ({"front_tls_certificate": "/a.pem;", "front_tls_key": "/a.key"}, "front_tls_certificate"),
+        ({"kibanas": 2}, "secrets_directory"),
         ({"hosts": "("}, "hosts"),
         ({"hosts": "a;b"}, "hosts"),
         ({"host_program": "/opt/a b"}, "host_program"),

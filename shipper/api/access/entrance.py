@@ -72,7 +72,7 @@ class Entrance:
             access,
             is_open,
             TokenFiles(access.tokens_file, access.tokens_directory),
-            Proxies(access.trusted_proxies, access.user_header),
+            Proxies(access.trusted_proxies, access.user_header, access.proxy_secret_file),
             Hosts(access.hosts, checked=local or bool(access.hosts)),
             None if local else Limits(access),  # whoever is on this machine can harm it in easier ways
             audit=Audit(access.audit_file),

@@ -1,8 +1,10 @@
 """Where a request comes from: its peer, and what a proxy in front may say about who and where the caller is."""
 
+import hmac
 import ipaddress
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -15,6 +17,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _USER: Final = re.compile(r"[^\x00-\x20\x7f-\xa0]{1,128}")
+_SECRET: Final = re.compile(rb"[A-Za-z0-9_-]{32,200}")
+#: In which a proxy proves that it is the one, when others reach us from its address.
+PROOF_HEADER: Final = "X-Shipper-Proxy-Secret"
 _PORT: Final = re.compile(r":\d{1,5}\Z")
 
 
@@ -47,28 +52,46 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (found is not None and found.is_loopback)
 
 
+def proxy_secret(file: str) -> bytes:
+    """Return the secret in the first line of a file; ConfigError when there is none of 32 to 200 `A-Za-z0-9_-`."""
+    try:
+        with Path(file).open("rb") as opened:
+            secret = opened.readline(202).rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigError(f"api.access.proxy_secret_file: {file}: cannot be read ({error.strerror})") from None
+    if not _SECRET.fullmatch(secret):
+        raise ConfigError(
+            f"api.access.proxy_secret_file: {file}: must be one line of 32 to 200 of A-Za-z0-9_-: openssl rand -hex 32"
+        )
+    return secret
+
+
 class Proxies:
     """The proxies whose word is taken: for the user's name, the caller's address, and https."""
 
-    def __init__(self, trusted: Iterable[str], user_header: str | None) -> None:
-        """ConfigError when an address is wrong."""
+    def __init__(self, trusted: Iterable[str], user_header: str | None, secret_file: str | None = None) -> None:
+        """ConfigError when an address is wrong, or the file with the secret."""
         self._trusted = networks(trusted)
         self._header = user_header
+        self._secret = None if secret_file is None else proxy_secret(secret_file)
 
     def trusts(self, scope: Scope) -> bool:
         """Whether the peer is one of them; never by what a header says."""
-        found = _peer(scope)
+        return self._is_proxy(_peer(scope))
+
+    def _is_proxy(self, found: Address | None) -> bool:
         return found is not None and any(found in network for network in self._trusted)
 
     def address(self, scope: Scope) -> str:
-        """Return the caller's address: the peer's, or what a trusted peer says it is."""
-        peer = _peer(scope)
-        if self.trusts(scope):
-            said = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).rpartition(",")[2].strip()
-            forwarded = address(said)
-            if forwarded is not None:
-                return str(forwarded)
-        return "-" if peer is None else str(peer)
+        """Return the caller's address: the peer's, or what trusted proxies say it is, each of the one before it."""
+        found = _peer(scope)
+        said = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
+        while said and self._is_proxy(found):
+            forwarded = address(said.pop().strip())
+            if forwarded is None:
+                break
+            found = forwarded
+        return "-" if found is None else str(found)
 
     def secure(self, scope: Scope) -> bool:
         """Whether the caller came by https, here or at a trusted proxy."""
@@ -77,10 +100,16 @@ class Proxies:
 
     def user(self, scope: Scope) -> str | None:
         """Return the user that a trusted proxy names; None for no user, or for more than one."""
-        if self._header is None or not self.trusts(scope):
+        if self._header is None or not self.trusts(scope) or not self._proved(scope):
             return None
         names = Headers(scope=scope).getlist(self._header)
         return names[0] if len(names) == 1 and _USER.fullmatch(names[0]) else None
+
+    def _proved(self, scope: Scope) -> bool:
+        if self._secret is None:
+            return True
+        given = Headers(scope=scope).getlist(PROOF_HEADER)
+        return len(given) == 1 and hmac.compare_digest(given[0].encode(errors="replace"), self._secret)
 
 
 def _peer(scope: Scope) -> Address | None:

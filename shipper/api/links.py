@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from shipper.api.discover import of_record
 from shipper.api.question import is_request_id
 from shipper.api.shown import identify, moment
+from shipper.api.task import TASK, is_task_id
 from shipper.record.times import from_ns
 from shipper.search import kql, patterns
 from shipper.search.expression import Equals, Expression
@@ -39,9 +40,22 @@ def context_url(record: dict[str, Any]) -> str:
 
 
 def task_url(record: Mapping[str, Any]) -> str:
-    """Return the search for all that its task wrote; "" when no task did."""
-    task = _name(record, "orchestrator.resource.id")
-    return _asked(Equals("orchestrator.resource.id", task)) if task else ""
+    """Return the page of its task, else the search for all that it wrote; "" when no task did."""
+    task, at = _name(record, TASK), moment(record)
+    if not task:
+        return ""
+    page = task_page(task)
+    return f"{page}?at={at}" if page and at > 0 else page or task_search(task)
+
+
+def task_page(task: str) -> str:
+    """Return the page of a task; "" when that is no id of one."""
+    return f"/tasks/{quote(task, safe='')}" if is_task_id(task) else ""
+
+
+def task_search(task: str) -> str:
+    """Return the search for all that a task wrote."""
+    return _asked(Equals(TASK, task))
 
 
 def same_url(record: dict[str, Any]) -> str:

@@ -9,11 +9,13 @@ from shipper import telemetry
 from shipper.api import answers
 from shipper.api.accounts import books
 from shipper.api.ask import Asking
-from shipper.api.discover import of_query, of_story
+from shipper.api.discover import of_query, of_story, of_task
 from shipper.api.ledger_answers import LedgerAnswer, ledger_answer
 from shipper.api.question import SHORT, LinkedQuestion, request_id
 from shipper.api.short_links import links
 from shipper.api.story import tell
+from shipper.api.task import task_id, tell_task
+from shipper.api.task_answer import TaskAnswer, task_answer
 from shipper.errors import ShipperError
 
 _READY_SECONDS = 2.0
@@ -60,6 +62,8 @@ def questions(asking: Asking) -> APIRouter:
             raise HTTPException(404, f"no record carries the request id {id}")
         return _json(answers.story_answer(told, mine.kibana, await links(mine, request, of_story(told), short)))
 
+    _tasks(routes, asking)
+
     @routes.get("/ledger", responses=_answers(LedgerAnswer), response_model=None)
     async def ledger(
         request: Request,
@@ -79,6 +83,29 @@ def questions(asking: Asking) -> APIRouter:
         return _json(answers.dead_letters_answer(await mine.within(mine.reader.dead_letters(limit))))
 
     return routes
+
+
+def _tasks(routes: APIRouter, asking: Asking) -> None:
+    none: dict[int | str, dict[str, Any]] = {
+        404: {"model": answers.ErrorAnswer, "description": "No record of this task is stored."}
+    }
+
+    @routes.get("/tasks/{id:path}", responses={**_answers(TaskAnswer), **none}, response_model=None)
+    async def task(
+        request: Request,
+        id: Annotated[str, Path(description="id of the Mesos task", max_length=1024)],
+        at: Annotated[
+            int | None, Query(ge=0, lt=2**63, description="a time it wrote at, ns since 1970: quicker")
+        ] = None,
+        short: Annotated[bool, Query(description=SHORT)] = False,
+    ) -> Response:
+        """Tell of one task: its app and host, its last records, errors and requests, and whether any are missing."""
+        mine = asking.of(request)
+        told, notes = await mine.within(tell_task(mine.reader, task_id(id), at, mine.clock()))
+        if told is None:
+            raise HTTPException(404, "; ".join(("no record of this task is stored", *notes)))
+        there = await links(mine, request, of_task(told.id, told.first, told.last), short)
+        return _json(task_answer(told, mine.kibana, there))
 
 
 def health(asking: Asking) -> APIRouter:

@@ -21,10 +21,11 @@ _SILENCE_NS, _SILENCE_PART = 1_000_000_000, 0.2
 
 _FILTERS = {"host.name": "host", "service.name": "app", "log.level": "level"}
 _BLOCKS = frozenset({"message", "error.stack_trace", "event.original", "error.message"})
-_COMMANDS = {"shell": "Shell in its container", "sandbox": "Files of its task", "where": "All tasks of its app"}
+#: Commands in words.
+COMMANDS = {"shell": "Shell in its container", "sandbox": "Files of its task", "where": "All tasks of its app"}
 #: The links that a line does not have anyhow.
 _LINKS = {
-    "task": "All of its task",
+    "task": "Its task",
     "siblings": "Its app on its host",
     "same": "The same message elsewhere",
     "kibana": "In Kibana",
@@ -109,7 +110,7 @@ def row(record: dict[str, Any], field_cut: int = FIELD_CUT, kibana: str | None =
         request_id=request,
         request_url=request_url(request),
         fields=[] if lazy else [_field(name, value, field_cut) for name, value in fields_of(record)],
-        commands=[(_COMMANDS[one.name], one.command) for one in actions if one.name in _COMMANDS],
+        commands=[(COMMANDS[one.name], one.command) for one in actions if one.name in COMMANDS],
         links=[(_LINKS[one.name], one.url) for one in actions if one.name in _LINKS],
     )
 

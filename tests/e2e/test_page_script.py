@@ -52,6 +52,8 @@ def paths(reader: MemoryReader) -> dict[str, str]:
         "record": f"/records/{record_id}?at={to_ns(made['@timestamp'])}",
         "story": f"/requests/{FAILED}",
         "no story": "/requests/nobody",
+        "task": f"/tasks/{made['orchestrator.resource.id']}",
+        "no task": "/tasks/nobody",
         "ledger": "/ledger",
         "dead letters": "/dead-letters",
         "api": "/docs",

@@ -96,6 +96,9 @@ def _link(path: str, number: int = 1, series: str = _MINE) -> str:
     known = {"{id}": f"{series}-{number:010d}", "{id:path}": REQUEST}
     if "requests" in path:
         known = {"{id}": REQUEST, "{id:path}": REQUEST}
+    if "tasks" in path:
+        known = {"{id}": f"{'shop-api' if series == _MINE else CANARY}.task"}
+        known["{id:path}"] = known["{id}"]
     for name, value in known.items():
         path = path.replace(name, value)
     more = {
@@ -118,6 +121,10 @@ def links(app: FastAPI) -> list[str]:
 
 def links_of_others(app: FastAPI) -> list[str]:
     """The same, to what the other team wrote."""
-    paths = [path for path in app.openapi()["paths"] if "{id}" in path and "records" in path]
-    pages = [route.path for route in app.routes if isinstance(route, Route) and "/records/" in route.path]
+    paths = [path for path in app.openapi()["paths"] if "{id" in path and ("records" in path or "tasks" in path)]
+    pages = [
+        route.path
+        for route in app.routes
+        if isinstance(route, Route) and route.path.startswith(("/records/", "/tasks/"))
+    ]
     return [_link(path, 2, _OTHER) for path in (*paths, *pages)]

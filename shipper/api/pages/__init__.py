@@ -1,4 +1,4 @@
-"""The pages: search, live tail, patterns, apps, a record, a request's story, the ledger. All work without script."""
+"""The pages: search, live tail, patterns, apps, a record, a request, a task, the ledger. All work without script."""
 
 from collections.abc import Awaitable, Callable
 
@@ -15,6 +15,7 @@ from shipper.api.pages.record import record, same
 from shipper.api.pages.search import search
 from shipper.api.pages.story import find_request, story
 from shipper.api.pages.tail import tail
+from shipper.api.pages.task import task
 from shipper.errors import ShipperError
 
 Answer = Callable[[Asking, Request], Awaitable[Response]]
@@ -31,6 +32,7 @@ def pages(asking: Asking) -> list[Route]:
         "/records/{id}/same": same,
         "/requests": find_request,
         "/requests/{id:path}": story,
+        "/tasks/{id:path}": task,
         "/ledger": ledger,
         "/dead-letters": dead_letters,
     }

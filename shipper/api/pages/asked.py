@@ -20,6 +20,7 @@ RANGES = ("15m", "1h", "6h", "24h", "7d")
 #: What a form shows of one parameter at most; the language allows 2,000 characters.
 _LONGEST_SHOWN = 2000
 _MOST_MARKED = 32
+_LATEST = 2**63 - 2
 #: What a chip calls a parameter.
 _CHIPS = {
     "text": "words", "app": "app", "host": "host", "level": "level", "min_level": "at least", "request_id": "request",
@@ -130,6 +131,13 @@ def without_empty(request: Request) -> Response | None:
         return None
     path = request.url.path
     return RedirectResponse(f"{path}?{urlencode(kept)}" if kept else path, 303)
+
+
+def moment_of(text: str) -> int:
+    """Return the time of a record as its link has it, in nanoseconds since 1970; QueryError when it is none."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 19 or int(text) > _LATEST:
+        raise QueryError("at: a record's link has its time, in nanoseconds since 1970")
+    return int(text)
 
 
 def marked(query: Query) -> tuple[Phrase, ...]:

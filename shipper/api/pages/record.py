@@ -7,18 +7,18 @@ from shipper.api.ask import Asking
 from shipper.api.context import KINDS, Kind, best_kind, context, find, kinds_of
 from shipper.api.html import render
 from shipper.api.links import same_question
+from shipper.api.pages.asked import moment_of
 from shipper.api.rows import PAGE_CUT, row, rows
 from shipper.errors import QueryError, ShipperError
 from shipper.search.query import Neighbours
 
 #: Lines before and after: as many as fit a screen, and as many as "more" shows.
 _FEW, _MANY = 10, 100
-_LATEST = 2**63 - 2
 
 
 async def record(asking: Asking, request: Request) -> Response:
     """Show one record whole, between its neighbours."""
-    at = _at(request.query_params.get("at", ""))
+    at = moment_of(request.query_params.get("at", ""))
     found, notes = await asking.within(find(asking, request.path_params["id"], at))
     if found is None:
         message = "No record has this id at this time; it may have been deleted with its day."
@@ -45,19 +45,13 @@ async def record(asking: Asking, request: Request) -> Response:
 
 async def same(asking: Asking, request: Request) -> Response:
     """Send to the search for messages like a record's, of any app on any host."""
-    at = _at(request.query_params.get("at", ""))
+    at = moment_of(request.query_params.get("at", ""))
     found, _ = await asking.within(find(asking, request.path_params["id"], at))
     url = same_question(found) if found is not None else ""
     if url:
         return RedirectResponse(url, 303)
     message = "No record has this id at this time." if found is None else "All words of its message vary."
     return render("error.html", 404, request=request, title="Nothing to look for", message=message)
-
-
-def _at(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or len(text) > 19 or int(text) > _LATEST:
-        raise QueryError("at: a record's link has its time, in nanoseconds since 1970")
-    return int(text)
 
 
 def _kind(text: str | None) -> Kind | None:

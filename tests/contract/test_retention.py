@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from shipper.api.accounts import books
 from shipper.record import STORED, DeadLetter, Fate, Outcome, Record
 from shipper.record.times import day, from_ns
 from shipper.search.ledger import Entry, Report
 from shipper.search.query import Query
-from shipper.search.retention import Removal
+from shipper.search.retention import Deletion, Removal
 from shipper.search.words import parse_text
 from shipper.stores import Keeper
 from tests.contract.store_world import World
@@ -67,11 +68,16 @@ async def test_days_are_listed_counted_and_deleted(world: World) -> None:
         (Removal(day(from_ns(OLD)), ("/a",), others=True), [1, 4]),
         (Removal(day(from_ns(OLD)), ("/none",), others=False), [1, 2, 3, 4]),
         (Removal(day(from_ns(OLD)), ("/none",), others=True), [4]),
+        (Removal(day(from_ns(OLD)), others=False, datasets=("nginx.access",)), [1, 3, 4]),
+        (Removal(day(from_ns(OLD)), ("/a",), others=False, datasets=("nginx.access", "x")), [3, 4]),
+        (Removal(day(from_ns(OLD)), ("/b",), datasets=("nginx.access",)), [4]),
     ],
 )
 async def test_records_of_apps_go_out_of_a_day(world: World, removal: Removal, left: list[int]) -> None:
     async with world.store() as store:
-        await put_all(store, [of("/a", 1), of("/b", 2), of(None, 3), of("/a", 4, at=NOON)])
+        access = of("/b", 2)
+        access.fields["event.dataset"] = "nginx.access"
+        await put_all(store, [of("/a", 1), access, of(None, 3), of("/a", 4, at=NOON)])
     world.settle()
     async with keeper(world) as found:
         assert await found.count(removal) == 4 - len(left)
@@ -131,6 +137,58 @@ async def test_of_the_ledger_only_whole_series_go(world: World) -> None:
         assert [one.id for one in await reader.ledger()] == ["partly-1", "partly-2", "young-1", "young-2"]
         assert [one["id"] for one in await reader.dead_letters(10)] == ["l1"]
         assert [one.id for one in await reader.reports()] == ["s1/reader"]
+
+
+async def test_what_was_deleted_is_remembered(world: World) -> None:
+    whole = Deletion(5, "a@b", Removal("2026.01.01"), 7, 4096, "30 days are kept")
+    part = Deletion(9, "a@b", Removal("2026.01.02", ("/a", "/ü"), others=False, datasets=("x",)), 2, 0, "asked")
+    async with keeper(world) as found:
+        assert await found.history(10) == []
+        for one in (whole, part, part):
+            await found.note(one)
+        assert await found.history(10) == [part, whole]
+        assert await found.history(1) == [part]
+    async with world.store() as store:
+        await put_all(store, [of("/a", 1)])
+    async with keeper(world) as found:
+        assert await found.history(1) == [part]
+
+
+async def test_when_a_day_was_written_last(world: World) -> None:
+    began = time.time_ns()
+    async with world.store() as store:
+        await put_all(store, [of("/a", 1), of("/a", 2, at=NOON)])
+    world.settle()
+    async with keeper(world) as found:
+        assert await found.written_at("2020.01.01") == 0
+        written_at = await found.written_at(day(from_ns(OLD)))
+        assert began - 10**9 <= written_at <= time.time_ns()
+
+
+async def test_the_disk_has_room(world: World) -> None:
+    async with world.store() as store:
+        await put_all(store, [of("/a", 1)])
+    async with keeper(world) as found:
+        disk = await found.disk()
+    assert disk is not None
+    assert 0 < disk.free <= disk.total
+    assert 0 <= disk.room <= disk.free
+
+
+async def test_numbers_of_a_deleted_day_stay_settled(world: World) -> None:
+    young = dataclasses.replace(world, settings=world.settings.model_copy(update={"retention_days": 3}))
+    old = [of("/a", number) for number in (1, 2, 3)]
+    async with world.store() as store:
+        await put_all(store, old)
+        await store.put_ledger([Entry("e", "web-1", SERIES, "stored", 1, 3, 3, OLD, NOON)])
+    world.settle()
+    assert await remove(world, Removal(old[0].day)) == [3]
+    async with young.store() as store:
+        assert await store.put(old[:1]) == [Outcome(Fate.DISCARDED, "expired")]
+        world.settle()
+        found = await books(store, NOON)
+    (account,) = found.accounts
+    assert (account.settled, account.holes, found.alarm) == (3, (), False)
 
 
 async def test_an_empty_store_has_nothing_to_delete(world: World) -> None:

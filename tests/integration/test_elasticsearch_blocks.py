@@ -132,5 +132,5 @@ async def test_days_can_be_deleted_while_the_disk_is_full(elasticsearch_url: str
             assert [count async for count in keeper.remove(Removal(old.day))] == [1]
             assert [found.day for found in await keeper.days()] == [new.day]
             with pytest.raises(StoreFull, match=r"disk of Elasticsearch is full: delete old days"):
-                await anext(keeper.remove(Removal(new.day, (), others=False, datasets=("x",))))
+                await anext(keeper.remove(Removal(new.day, ("/none",))))
     tidy(elasticsearch_url, "fullgo")

@@ -30,6 +30,16 @@ examples:
   shipper generate marathon --marathon 0.9.1 --package archive --archive http://files.example/shipper-0.1.0.tar.gz
   shipper generate marathon --elasticsearch elsewhere --elasticsearch-urls https://es.example:9200
 """
+_KIBANA = """\
+Write what Kibana shows into kibana/: data views, saved searches and dashboards as one file to import, alert rules as
+JSON. `shipper setup kibana` sends the same; kibana/README.md says how to do it by hand.
+"""
+_KIBANA_EXAMPLES = """\
+examples:
+  shipper generate kibana                       all clusters, links to pages behind the same nginx as Kibana
+  shipper generate kibana --cluster prod --silent-apps shop-api,payments --links https://logs.example
+  shipper generate kibana --settings kibana.yaml     keys of the file as the options, with _ for -
+"""
 _ARCHIVE = """\
 Write shipper-VERSION.tar.gz: the product with all it needs but Python, as it is installed here and locked in the lock
 file. Unpack it anywhere: shipper/run shipper --version
@@ -65,6 +75,16 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_out(marathon)
     marathon.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
     marathon.set_defaults(function=_marathon)
+    kibana = programs.add_parser(
+        "kibana",
+        help="what Kibana shows: data views, searches, dashboards, alert rules",
+        description=_KIBANA,
+        epilog=_KIBANA_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_out(kibana)
+    kibana.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
+    kibana.set_defaults(function=_kibana)
     archive = programs.add_parser("archive", help="the product as one file, for Mesos to fetch", description=_ARCHIVE)
     _add_out(archive)
     archive.add_argument(
@@ -105,6 +125,10 @@ def _settings_of(program: str) -> "type[BaseModel] | None":
         from shipper.generate import marathon
 
         return marathon.Settings
+    if program == "kibana":
+        from shipper.generate import kibana
+
+        return kibana.Settings
     return None
 
 
@@ -136,6 +160,12 @@ def _marathon(options: argparse.Namespace) -> int:
     from shipper.generate import marathon
 
     return _write(marathon.generate(marathon.read(_given(options))), options.out)
+
+
+def _kibana(options: argparse.Namespace) -> int:
+    from shipper.generate import kibana
+
+    return _write(kibana.generate(kibana.read(_given(options))), options.out)
 
 
 def _archive(options: argparse.Namespace) -> int:

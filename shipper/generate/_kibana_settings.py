@@ -20,7 +20,7 @@ class Settings(config.Settings):
     )
     links: str = Field(
         default="", pattern=r"^(https?://[A-Za-z0-9._:\[\]/-]{1,200})?$",
-        description="address of API and page, for links in records; empty: Kibana's own, behind the same nginx",
+        description="address of API and page, for links in records; empty: the host that Kibana is on, same nginx",
     )  # fmt: skip
     delay_minutes: int = Field(
         default=2, ge=0, le=1440, description="how late records may come: alert rules look at times before that"

@@ -20,6 +20,10 @@ _DELAY_SCRIPT: Final = (
     " emit(doc['event.ingested'].value.toInstant().toEpochMilli()"
     " - doc['event.created'].value.toInstant().toEpochMilli()); }"
 )
+#: The root of the host, wherever Kibana is below it. Kibana takes a path that begins with `/` for one of its own only
+#: where it has neither a base path nor a space; before any other it writes `<base path>/app/`, and a browser stops
+#: going up at the root. Source: Kibana's `field_formats/common/converters/url`.
+_ROOT: Final = "/".join([".."] * 8)
 #: Longest description of a field that Kibana takes.
 _LONGEST: Final = 300
 
@@ -85,8 +89,8 @@ def _formats(settings: Settings) -> dict[str, Any]:
 
 
 def _link(settings: Settings, path: str) -> dict[str, Any]:
-    """Return a link for a value. Kibana puts its own address before a path: the API is behind the same nginx."""
-    template = f"{settings.links}{path}{{{{value}}}}"
+    """Return a link for a value: below the address of the settings, else at the root of Kibana's own host."""
+    template = f"{settings.links or _ROOT}{path}{{{{value}}}}"
     parameters = {"type": "a", "urlTemplate": template, "labelTemplate": "{{value}}", "openLinkInCurrentTab": False}
     return {"id": "url", "params": parameters}
 

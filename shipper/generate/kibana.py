@@ -6,6 +6,7 @@ from typing import Any
 
 from shipper.generate._kibana_dashboards import dashboards
 from shipper.generate._kibana_objects import SavedObject, text
+from shipper.generate._kibana_readme import readme
 from shipper.generate._kibana_rules import TAG, rules
 from shipper.generate._kibana_searches import searches
 from shipper.generate._kibana_settings import Settings, read
@@ -27,9 +28,10 @@ def ndjson(found: Iterable[dict[str, Any]]) -> bytes:
 
 def generate(settings: Settings) -> dict[str, str]:
     """Return the files by path; the same settings give the same bytes."""
-    checked = read(settings.model_dump())
-    everything = [*data_view_objects(checked), *objects(checked)]
+    checked = read(settings.model_dump())  # nothing unchecked reaches a file, however the settings were made
+    views, shown, alerts = data_view_objects(checked), objects(checked), rules(checked)
     return {
-        "kibana/shipper.ndjson": ndjson(everything).decode(),
-        "kibana/rules.json": json.dumps(rules(checked), indent=2) + "\n",
+        "kibana/README.md": readme(checked, views, shown, alerts),
+        "kibana/rules.json": json.dumps(alerts, indent=2) + "\n",
+        "kibana/shipper.ndjson": ndjson([*views, *shown]).decode(),
     }

@@ -128,6 +128,12 @@ def _data(name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def kibana_contract() -> Path:
+    """The calls of Kibana's API that we use, as OpenAPI, which is not part of this repository."""
+    return _data("kibana") / "openapi-subset.yaml"
+
+
+@pytest.fixture(scope="session")
 def loghub() -> Path:
     """The folder of real logs, which is not part of this repository."""
     return _data("loghub")

@@ -71,6 +71,16 @@ QUESTIONS_REFUSED = Counter(
     registry=REGISTRY,
 )
 AUDIT_LINES_LOST = Counter("shipper_audit_lines_lost", "Lines that the audit file did not get", registry=REGISTRY)
+RECENT_BYTES = Gauge("shipper_recent_bytes", "Size of the recent copy on disk", registry=REGISTRY)
+RECENT_DROPPED = Counter(
+    "shipper_recent_dropped",
+    "Records received and not kept in the recent copy, as its disk was slow, or refused (disk); delivery went on",
+    ["reason"],
+    registry=REGISTRY,
+)
+ANSWERED_FROM_RECENT = Counter(
+    "shipper_recent_answers", "Questions answered from recent copies, as the store did not answer", registry=REGISTRY
+)
 
 
 def metrics() -> bytes:

@@ -50,6 +50,7 @@ class RecordsAnswer(BaseModel):
     records: list[Document] = Field(description=_RECORDS)
     next_cursor: str | None = Field(description="pass it as cursor for the next page; null: this was the last")
     incomplete: list[str] = Field(description="why records may be missing from this answer; empty: none are")
+    source: str = Field(description="store; or recent: the shippers' recent copies, as the store does not answer")
     searched: Searched
     kql: str = Field(description="the question but for its times, as KQL: for Kibana, or as `query`; empty: all")
     kibana: str | None = Field(description="links.kibana, as it was called before; null: there is none")
@@ -146,6 +147,7 @@ class StoryAnswer(BaseModel):
     holes: list[HoleAnswer] = Field(description="losses on the hosts involved that can concern this request")
     cut: bool = Field(description="whether the request has more records than are in this answer")
     verdict: VerdictAnswer
+    source: str = Field(description="store; or recent: the shippers' recent copies, as the store does not answer")
     complete: bool = Field(description="whether the verdict is: complete, as far as the ledger knows")
     incomplete: list[str] = Field(description="the reasons of the verdict; empty when complete")
     links: Links = Field(description=LINKS)
@@ -196,6 +198,7 @@ def records_answer(page: Page, query: Query, kibana: str | None, links: Links) -
         "records": [with_actions(identify(record), kibana) for record in page.records],
         "next_cursor": None if page.next is None else cursors.encode(page.next),
         "incomplete": list(page.incomplete),
+        "source": page.source,
         "searched": {
             "start": None if query.start is None else from_ns(query.start),
             "end": None if query.end is None else from_ns(query.end),
@@ -223,6 +226,7 @@ def story_answer(story: Story, kibana: str | None, links: Links) -> Document:
         "holes": [hole_answer(hole) for hole in story.holes],
         "cut": story.cut,
         "verdict": story.verdict,
+        "source": story.source,
         "complete": story.complete,
         "incomplete": story.incomplete,
         "links": links,

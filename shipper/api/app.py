@@ -23,6 +23,8 @@ from shipper.api.fields import fields
 from shipper.api.html import STATIC
 from shipper.api.kibana import base_url
 from shipper.api.pages import pages
+from shipper.api.recent_routes import recents
+from shipper.api.recent_wire import Own
 from shipper.api.routes import health, questions
 from shipper.api.security import SecurityHeaders
 from shipper.api.short_links import ShortLinks
@@ -61,6 +63,7 @@ def build(
     clock: Callable[[], int] = time.time_ns,
     entrance: Entrance | None = None,
     hub: Hub | None = None,
+    own: Own | None = None,
     kibana: str | None = None,
     short_links: ShortLinks | None = None,
 ) -> FastAPI:
@@ -88,6 +91,7 @@ def build(
     web.include_router(fields(asking))
     web.include_router(tails(asking, hub))
     web.include_router(feeds(hub))
+    web.include_router(recents(asking, own))
     web.include_router(health(asking))
     web.router.routes.extend(pages(asking))
     web.router.routes.extend(login_routes(entrance))

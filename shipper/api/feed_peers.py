@@ -105,7 +105,7 @@ class Peers:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _read(self, session: aiohttp.ClientSession, url: str, hub: "Hub") -> None:
-        headers = await asyncio.to_thread(self._headers)
+        headers = await asyncio.to_thread(headers_of, self._settings)
         async with session.get(url + PATH, headers=headers, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise ValueError(
@@ -117,12 +117,14 @@ class Peers:
                     hub.post(url, block.records, block.mark, block.skipped)
                     self._heard[url] = True
 
-    def _headers(self) -> dict[str, str]:
-        if self._settings.token_file is None:
-            return {}
-        # A mounted secret may say more about its token below the first line.
-        token = Path(self._settings.token_file).read_text().partition("\n")[0].strip()
-        return {"Authorization": f"Bearer {token}"}
+
+def headers_of(settings: FeedSettings) -> dict[str, str]:
+    """Return the headers that other shippers ask for; OSError when the token's file cannot be read."""
+    if settings.token_file is None:
+        return {}
+    # A mounted secret may say more about its token below the first line.
+    token = Path(settings.token_file).read_text().partition("\n")[0].strip()
+    return {"Authorization": f"Bearer {token}"}
 
 
 def addresses(app: App) -> list[str]:

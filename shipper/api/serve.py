@@ -22,6 +22,7 @@ from shipper.stores import Reader, Store
 
 if TYPE_CHECKING:
     from shipper.api.feed import Hub
+    from shipper.api.recent_wire import Own
 
 _log = logging.getLogger(__name__)
 #: A peer that takes nothing is given up by the kernel, after our own limits for it.
@@ -71,14 +72,16 @@ async def _serve(config: Config, stopping: asyncio.Event, started: Callable[[Add
             stack.callback(web_socket.close)
         store = config.store.build(config.cluster)
         pipeline = Pipeline(config, store)
+        if pipeline.recent is not None:
+            await stack.enter_async_context(pipeline.recent)
         async with asyncio.TaskGroup() as roles:
             watch = roles.create_task(_fail_on_bugs())
             server = hub = None
             if web_socket is not None and entrance is not None:
                 stack.enter_context(entrance.audit)
-                reader = await stack.enter_async_context(config.store.reader(config.cluster))
+                reader, own = await _reader(config, pipeline, stack)
                 hub = _hub(config, reader, pipeline)
-                server = _server(reader, pipeline, entrance, hub, config.api.kibana_url)
+                server = _server(reader, pipeline, entrance, hub, own, config.api)
                 roles.create_task(server.serve(sockets=[web_socket]))
             http = _url(config.api, web_socket) if web_socket is not None else ""
 
@@ -134,6 +137,28 @@ async def _open(store: Store, stack: contextlib.AsyncExitStack, pipeline: Pipeli
     return False
 
 
+async def _reader(config: Config, pipeline: Pipeline, stack: contextlib.AsyncExitStack) -> "tuple[Reader, Own | None]":
+    """Return what questions are asked of, opened: the store and the recent copies behind it; and our own copy."""
+    from shipper.api.recent import WithRecent
+    from shipper.api.recent_copies import Copies
+    from shipper.api.recent_peers import RecentPeers
+    from shipper.api.recent_wire import Own
+
+    feed, own, peers = config.api.feed, None, None
+    if pipeline.recent is not None:
+        own = Own(pipeline.recent, lambda: pipeline.intake.full)
+    if feed.peers or feed.app:
+        peers = RecentPeers(feed, cluster.of(config))
+        await stack.enter_async_context(peers.running())
+    store = config.store.reader(config.cluster)
+    if own is None and peers is None:
+        return await stack.enter_async_context(store), None
+    reader = await stack.enter_async_context(WithRecent(store, Copies(own, peers), lambda: pipeline.delivery.trouble))
+    watching = asyncio.create_task(reader.watch())
+    stack.callback(watching.cancel)
+    return reader, own
+
+
 def _hub(config: Config, reader: Reader, pipeline: Pipeline) -> "Hub":
     """Return where live tails hear from; ConfigError when a peer's address is none."""
     from shipper.api.feed import Hub
@@ -144,16 +169,25 @@ def _hub(config: Config, reader: Reader, pipeline: Pipeline) -> "Hub":
     return Hub(reader, feed if config.sources else None, peers)
 
 
-def _server(reader: Reader, pipeline: Pipeline, entrance: Entrance, hub: "Hub", kibana: str | None) -> _Server:
+def _server(
+    reader: Reader, pipeline: Pipeline, entrance: Entrance, hub: "Hub", own: "Own | None", settings: ApiSettings
+) -> _Server:
     from shipper.api.app import Status, build  # FastAPI takes 0.7 s to import: only where it is served
+    from shipper.api.kibana import base_url
+    from shipper.api.short_links import short_links_of
+
+    kibana = settings.kibana_url and base_url(settings.kibana_url, settings.kibana_space)
+    short_links = short_links_of(settings)
 
     def status() -> Status:
         trouble = pipeline.delivery.trouble
-        reason = f"the store is busy: {trouble}" if trouble else "" if pipeline.accepting else "not accepting"
+        waiting = pipeline.delivery.waiting
+        reason = f"the store is busy: {trouble}" if trouble else f"some records wait: {waiting}" if waiting else ""
+        reason = reason if pipeline.accepting or reason else "not accepting"
         return Status(ready=pipeline.accepting and trouble is None, reason=reason)
 
-    app = build(reader, status, entrance=entrance, hub=hub, kibana=kibana)
-    settings = uvicorn.Config(
+    app = build(reader, status, entrance=entrance, hub=hub, own=own, kibana=kibana, short_links=short_links)
+    served = uvicorn.Config(
         app,
         http=Guarded,
         proxy_headers=False,  # X-Forwarded-For would be believed from this machine; `access.peers` is stricter
@@ -163,7 +197,7 @@ def _server(reader: Reader, pipeline: Pipeline, entrance: Entrance, hub: "Hub", 
         timeout_graceful_shutdown=2,
         server_header=False,
     )
-    return _Server(settings)
+    return _Server(served)
 
 
 def _bind(settings: ApiSettings) -> socket.socket:

@@ -58,6 +58,8 @@ class Story:
     #: Whether there are more records than are told.
     cut: bool
     verdict: Verdict
+    #: "store", or "recent": from the shippers' recent copies.
+    source: str = "store"
 
     @property
     def complete(self) -> bool:
@@ -72,19 +74,25 @@ class Story:
 
 async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
     """Return the story of a request as of `now` (nanoseconds since 1970), or None when no record carries its id."""
-    records, notes, cut = await _records(reader, request_id)
+    records, notes, cut, source = await _records(reader, request_id)
     if not records and not notes:
         return None
     if not records:
         verdict = Verdict("incomplete", notes)
-        return Story(request_id, [], 0, 0, None, [], [], None, [], [], [], [], False, verdict)
-    told = await _told(reader, records)
+        return Story(request_id, [], 0, 0, None, [], [], None, [], [], [], [], False, verdict, source)
+    away = source != "store"
+    told = await _told(None if away else reader, records)
     hosts = list(dict.fromkeys(line.host for line in told.lines if line.host))
-    shared, (known, unlearned), accounts = await asyncio.gather(
-        related(reader, request_id, told.lines, now),
-        learn(reader, told, now),
-        _accounts(reader, hosts[:_MOST_HOSTS], now),
-    )
+    shared: list[Related] = []
+    known: Known = {}
+    unlearned: list[str] = []
+    accounts: list[Books] = []
+    if not away:
+        shared, (known, unlearned), accounts = await asyncio.gather(
+            related(reader, request_id, told.lines, now),
+            learn(reader, told, now),
+            _accounts(reader, hosts[:_MOST_HOSTS], now),
+        )
     lanes = services(told)
     silent = _silent(told, lanes, {id: one for id, one in known.items() if id != request_id}, now)
     where = await _homes(reader, silent, told.lines[-1].shown)
@@ -111,10 +119,11 @@ async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
         holes=holes,
         cut=cut,
         verdict=judge(told.lines, Findings(notes, [*unknown, *unlearned], holes, silent, where)),
+        source=source,
     )
 
 
-async def _records(reader: Reader, request_id: str) -> tuple[list[dict[str, Any]], list[str], bool]:
+async def _records(reader: Reader, request_id: str) -> tuple[list[dict[str, Any]], list[str], bool, str]:
     records: list[dict[str, Any]] = []
     notes: dict[str, None] = {}
     after = None
@@ -125,19 +134,21 @@ async def _records(reader: Reader, request_id: str) -> tuple[list[dict[str, Any]
         notes.update(dict.fromkeys(page.incomplete))
         after = page.next
         if after is None or len(records) >= MOST_RECORDS:
-            return records, list(notes), after is not None
+            return records, list(notes), after is not None, page.source
 
 
-async def _told(reader: Reader, records: Sequence[dict[str, Any]]) -> Told:
+async def _told(reader: Reader | None, records: Sequence[dict[str, Any]]) -> Told:
+    """Put records in order; without a reader no other records are looked into for the clocks of their hosts."""
     lines = await asyncio.to_thread(_lines, records)
     delays = delays_of(lines)
     first, last = moment(records[0]), moment(records[-1])
-    doubted = doubtful(delays)[:_MOST_CLOCKS]
+    doubted = doubtful(delays)[:_MOST_CLOCKS] if reader is not None else []
     queries = [
         Query(start=max(0, first - _CLOCK_NS), end=last + _CLOCK_NS, host=host, limit=_CLOCK_RECORDS)
         for host in doubted
     ]
-    for host, page in zip(doubted, await asyncio.gather(*map(reader.search, queries)), strict=True):
+    pages = await asyncio.gather(*map(reader.search, queries)) if reader is not None else []
+    for host, page in zip(doubted, pages, strict=True):
         delays[host] = sorted({*delays[host], *delays_of(_lines(page.records)).get(host, ())})
     return await asyncio.to_thread(put_together, lines, delays)
 

@@ -36,7 +36,9 @@ class Intake:
         memory_bytes: int,
         series: str,
         host: str,
+        keep: Callable[[Record], None] | None = None,
     ) -> None:
+        """`keep` is called with each fresh record that is sealed, before its fields go; it must never fail."""
         #: By source: only some may bring what a host says.
         self._read = read
         self._enrich = [enricher.enrich for enricher in enrichers]
@@ -46,6 +48,7 @@ class Intake:
         self._series = series
         self._sequence = 0
         self._host = host
+        self._keep = keep
         self._in_flight: dict[tuple[str, int], Record] = {}
         #: Records taken and not yet settled.
         self.in_flight = 0
@@ -148,7 +151,8 @@ class Intake:
 
     def _parse(self, received: Received, days: frozenset[str]) -> list[Record]:
         """Parse, enrich, stamp and serialise, each record within its fence."""
-        read, enrich, received_at = self._read[received.source], self._enrich, received.received_at
+        read, enrich, keep = self._read[received.source], self._enrich, self._keep
+        received_at = received.received_at
         records = []
         for payload in received.payloads:
             record = Record(payload, received_at)
@@ -164,6 +168,8 @@ class Intake:
                 if record.day not in days:
                     self._place(record, received)
                 record.seal()
+            if keep is not None and (record.series, record.sequence) not in self._in_flight:
+                keep(record)
             record.fields, record.body = _SEALED, ""
             records.append(record)
         return records

@@ -13,6 +13,7 @@ from shipper.pipeline import notices
 from shipper.pipeline.buffer import Buffer
 from shipper.pipeline.deliver import Delivery
 from shipper.pipeline.intake import Intake
+from shipper.pipeline.recent import Recent
 from shipper.pipeline.repair import Repairs
 from shipper.record import Record
 from shipper.record.ids import new_start
@@ -30,6 +31,8 @@ class Pipeline:
         self.sources: list[Source] = [settings.build() for settings in config.sources]
         self.enrichers: list[Enricher] = [settings.build() for settings in config.enrichers]
         self.buffer = Buffer()
+        #: The copy of what was received lately, to be opened by whoever runs this; None when none is kept.
+        self.recent = Recent(config.pipeline.recent) if config.sources and config.pipeline.recent.directory else None
         self.intake = Intake(
             {source: _reader(config, source) for source in component_names("sources")} | {notices.SOURCE: notices.READ},
             self.enrichers,
@@ -37,6 +40,7 @@ class Pipeline:
             memory_bytes=config.pipeline.memory_bytes,
             series=series,
             host=socket.gethostname(),
+            keep=None if self.recent is None else self.recent.keep,
         )
         self.delivery = Delivery(store, self.buffer, self.intake, config.pipeline, instance=series)
         self._notices = notices.Notices(self.intake.submit)

@@ -51,6 +51,8 @@ class Page:
     next: Place | None = None
     #: Why the answer may be incomplete ("day 2026.11.20 could not be read: …"); empty when it is complete.
     incomplete: tuple[str, ...] = ()
+    #: "store", or "recent": from the shippers' recent copies, as the store does not answer.
+    source: str = "store"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ OPEN_PATHS: Final = frozenset({"/health", "/ready", "/login", "/logout", "/favic
 _OPEN_FOLDER: Final = "/static/"
 TAIL: Final = "/api/v1/tail"
 FEED: Final = "/api/v1/feed"
+RECENT: Final = "/api/v1/feed/recent"
 #: Answers that last as long as the caller likes.
 STREAMS: Final = frozenset({TAIL, FEED})
-_NEEDS: Final = {TAIL: "tail", FEED: "admin", "/metrics": "admin"}
+_NEEDS: Final = {TAIL: "tail", FEED: "admin", RECENT: "admin", "/metrics": "admin"}
 #: Not for callers that may see some apps only: it cannot be said whose text is in there.
 _OF_ALL_APPS: Final = frozenset({"/dead-letters", "/api/v1/dead-letters"})
 _SCHEMES: Final = {

@@ -1,0 +1,201 @@
+"""A store that may be away, and the recent copies behind it: whoever asks is answered, and told from where.
+
+Whether the store is in trouble is known from questions that failed and from a look at it every few seconds, so that
+nobody waits for a store that is known not to answer.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Final, Self, TypeVar
+
+from shipper import telemetry
+from shipper.api.recent_copies import Copies, place_of
+from shipper.errors import ShipperError, StoreBusy
+from shipper.record.times import from_ns
+from shipper.search.expression import Equals, Or, both
+from shipper.search.ledger import Entry, Range, Report
+from shipper.search.query import Around, Buckets, Counts, Neighbours, Page, Query, Top
+from shipper.stores import Reader
+
+#: How long the store may take for the records of a request, and for other records; when it is in trouble, much less.
+_STORY_SECONDS: Final = 2.0
+_IN_TROUBLE_STORY_SECONDS: Final = 0.05
+_IN_TROUBLE_SECONDS: Final = 1.0
+#: How often the store is looked at, and how long it may take for that.
+_LOOK_SECONDS: Final = 2.0
+_LOOK_LIMIT_SECONDS: Final = 2.0
+#: Neighbours of a record are looked for so far around it, in the series of all classes of importance.
+_AROUND_NS: Final = 600 * 1_000_000_000
+_CLASSES: Final = "wnfhjs"
+_SPARE: Final = 200
+
+T = TypeVar("T")
+
+
+class WithRecent(Reader):
+    """A reader that asks the recent copies when the store does not answer; without any, StoreBusy stays StoreBusy."""
+
+    def __init__(
+        self, reader: Reader, copies: Copies, trouble: Callable[[], str | None], clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        """`trouble` says why the store takes no records now, if the process knows."""
+        self._reader, self._copies, self._trouble, self._clock = reader, copies, trouble, clock
+        #: Since when, and why, the store is in trouble; 0: it is not.
+        self._since, self._why = 0, ""
+
+    async def __aenter__(self) -> Self:
+        """Open the store."""
+        await self._reader.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Close it."""
+        await self._reader.__aexit__(*error)
+
+    async def watch(self) -> None:
+        """Look at the store again and again, until cancelled."""
+        while True:
+            if self._copies.any:
+                try:
+                    async with asyncio.timeout(_LOOK_LIMIT_SECONDS):
+                        self._note(await self._reader.healthy())
+                except (ShipperError, TimeoutError) as error:
+                    self._note(str(error) or "no answer in time")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def search(self, query: Query) -> Page:
+        """Ask the store; from the recent copies when it does not answer, and what it lacks of a request, too."""
+        if not self._copies.any:
+            return await self._reader.search(query)
+        try:
+            page = await self._in_time(self._reader.search(query), self._limit(query))
+        except StoreBusy as busy:
+            self._note(str(busy))
+            found = await self._copies.search(query)
+            if found is None:
+                raise
+            telemetry.ANSWERED_FROM_RECENT.inc()
+            return replace(found, incomplete=(self._told(), *found.incomplete))
+        if query.request_id is not None and (page.incomplete or self._behind):
+            return await self._completed(page, query)
+        return page
+
+    async def around(self, around: Around) -> Neighbours:
+        """Ask the store; from the recent copies when it does not answer."""
+        if not self._copies.any:
+            return await self._reader.around(around)
+        try:
+            return await self._in_time(self._reader.around(around), _IN_TROUBLE_SECONDS if self._since else None)
+        except StoreBusy as busy:
+            self._note(str(busy))
+            found = await self._around(around)
+            if found is None:
+                raise
+            return found
+
+    async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
+        """Ask the store: copies are not counted."""
+        return await self._in_time(self._reader.counts(query, buckets, by), self._patience)
+
+    async def top(self, query: Query, field: str, limit: int) -> Top:
+        """Ask the store: copies are not counted."""
+        return await self._in_time(self._reader.top(query, field, limit), self._patience)
+
+    async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
+        """Ask the store."""
+        return await self._reader.dead_letters(limit)
+
+    async def ledger(self, *hosts: str) -> list[Entry]:
+        """Ask the store."""
+        return await self._in_time(self._reader.ledger(*hosts), self._patience)
+
+    async def reports(self, *hosts: str) -> list[Report]:
+        """Ask the store."""
+        return await self._in_time(self._reader.reports(*hosts), self._patience)
+
+    async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
+        """Ask the store."""
+        return await self._in_time(self._reader.present(series, numbers, limit), self._patience)
+
+    async def healthy(self) -> str | None:
+        """Ask the store."""
+        return await self._reader.healthy()
+
+    @property
+    def _behind(self) -> bool:
+        """Whether records are known to wait for the store."""
+        return self._trouble() is not None
+
+    @property
+    def _patience(self) -> float | None:
+        """How long the store may take when it is known to be in trouble."""
+        return _IN_TROUBLE_SECONDS if self._since else None
+
+    def _limit(self, query: Query) -> float | None:
+        if query.request_id is None:
+            return self._patience
+        return _IN_TROUBLE_STORY_SECONDS if self._since or self._behind else _STORY_SECONDS
+
+    async def _in_time(self, answer: Awaitable[T], seconds: float | None) -> T:
+        """Wait for the store; StoreBusy when it takes too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            raise StoreBusy(self._why or f"no answer in {seconds:g} s") from None
+
+    def _note(self, why: str | None) -> None:
+        if why is None:
+            self._since, self._why = 0, ""
+        else:
+            self._since, self._why = self._since or self._clock(), why
+
+    def _told(self) -> str:
+        return f"the store does not answer since {from_ns(self._since)[:19]}Z ({self._why})"
+
+    async def _completed(self, page: Page, query: Query) -> Page:
+        """Add to a page of the store what the copies have beside it: records wait for the store."""
+        found = await self._copies.search(query)
+        if found is None:
+            return page
+        records = {place_of(record): record for record in (*found.records, *page.records)}
+        order = sorted(records, reverse=query.newest_first)
+        if page.next is not None:  # what comes later is on the next page
+            last = place_of(page.records[-1])
+            order = [place for place in order if (place >= last if query.newest_first else place <= last)]
+        if len(order) == len(page.records):
+            return page
+        behind = f"the store is behind ({self._trouble() or self._why or 'a part of it does not answer'})"
+        notes = (*page.incomplete, f"{behind}: some of these records are from recent copies")
+        return replace(page, records=[records[place] for place in order], incomplete=notes)
+
+    async def _around(self, around: Around) -> Neighbours | None:
+        """Return the neighbours of a record out of the copies, within ten minutes of it; None when none answers."""
+        start = around.series[:-1]
+        names = (around.series,) if around.one_series else tuple(start + letter for letter in _CLASSES)
+        where = both((around.where, Or(tuple(Equals("shipper.series", name) for name in names))))
+        first, last = max(0, around.created - _AROUND_NS), around.created + _AROUND_NS
+        earlier, later = await asyncio.gather(
+            self._copies.search(Query(first, around.created + 1, where=where, limit=around.before + _SPARE)),
+            self._copies.search(
+                Query(around.created, last, where=where, limit=around.after + _SPARE, newest_first=False)
+            ),
+        )
+        if earlier is None or later is None:
+            return None
+        own = (around.created, around.series, around.sequence)
+        places = {place_of(record): record for record in (*earlier.records, *later.records)}
+        places = {place: record for place, record in places.items() if place[1:] != own[1:]}
+        before = sorted(place for place in places if _earlier(place, own))
+        after = sorted(place for place in places if not _earlier(place, own))
+        return Neighbours(
+            [places[place] for place in before[-around.before :]] if around.before else [],
+            [places[place] for place in after[: around.after]],
+            (self._told(), *earlier.incomplete),
+        )
+
+
+def _earlier(place: tuple[int, str, int], own: tuple[int, str, int]) -> bool:
+    return place[2] < own[2] if place[1] == own[1] else place < own

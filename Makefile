@@ -14,7 +14,7 @@ UV_COMPILE := .cache/uv/bin/uv pip compile --quiet --universal --python-version 
 pytest = $(BIN)/python -m pytest $(1) $(T) || test $$? -eq 5
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
-.PHONY: help run test check bench chaos cluster archive dev servers lock clean
+.PHONY: help run test check bench chaos cluster outage archive dev servers lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -41,6 +41,9 @@ chaos: servers ## kill, stop and starve the parts of a host and count every reco
 
 cluster: servers ## a cluster under faults for ten minutes, every line counted; another time: make cluster SECONDS=60
 	SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/e2e/test_cluster.py
+
+outage: servers ## Elasticsearch away for ten minutes under traffic, every record counted; another time: make outage SECONDS=60
+	$(BIN)/python -m tests.bench.outage --seconds $(or $(SECONDS),600) $(if $(FOLDER),--folder $(FOLDER))
 
 archive: .venv/runtime.stamp ## write build/shipper-VERSION.tar.gz, which Mesos fetches where there is no registry
 	$(BIN)/shipper generate archive --out build

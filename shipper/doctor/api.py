@@ -14,6 +14,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 from shipper.errors import ConfigError, StoreBusy
 
 _LONGEST_ANSWER: Final = 64 * 2**20
+_LONGEST_REASON: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def ask(url: str, path: str, parameters: dict[str, str], seconds: float) -> Answ
             body = json.loads(answer.read(_LONGEST_ANSWER))
     except HTTPError as error:
         with error:
-            why = " (set SHIPPER_TOKEN to a token of shipper tokens)" if error.code in (401, 403) else ""
+            why = " (set SHIPPER_TOKEN to a token of shipper tokens)" if error.code in (401, 403) else _reason(error)
             raise StoreBusy(f"{base} answers HTTP {error.code}{why}") from None
     except (URLError, HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
@@ -55,6 +56,16 @@ def ask(url: str, path: str, parameters: dict[str, str], seconds: float) -> Answ
     if not isinstance(body, dict):
         raise ConfigError(f"what answers at {base} is not shipper")
     return Answer(body, _ahead(date, began, ended))
+
+
+def _reason(error: HTTPError) -> str:
+    """Return what /ready says of itself when it is not, to be appended; "" for any other answer."""
+    try:
+        body = json.loads(error.read(_LONGEST_REASON))
+    except (HTTPException, OSError, ValueError):
+        return ""
+    said = body.get("reason") if isinstance(body, dict) else None
+    return f": {' '.join(said.split())}" if isinstance(said, str) and said.isprintable() else ""
 
 
 def _ahead(date: str | None, began: float, ended: float) -> tuple[float, float] | None:

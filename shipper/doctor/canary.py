@@ -157,7 +157,7 @@ def _stopped(examination: Examination, written: _Written, read: float, refusal: 
         return failed(
             _NAME,
             f"{came} and passed to rsyslogd, but the shipper has not had it in {SECONDS:g} s; "
-            f"the queue on disk has {'grown' if grown > 0 else 'not grown'}",
+            f"the queue on disk has {'grown' if grown > 0 else 'not grown'}{_not_ready(examination)}",
             "see the check of the way to the shipper; behind a full queue a new record waits its turn",
         )
     return failed(
@@ -165,6 +165,17 @@ def _stopped(examination: Examination, written: _Written, read: float, refusal: 
         f"{came}, settled by the shipper, but not found by a search in {SECONDS:g} s",
         "the store is slow, or an index refuses it: shipper dead-letters, and /ready of the shipper",
     )
+
+
+def _not_ready(examination: Examination) -> str:
+    """Say why the shipper that answers questions takes no records, as when the disk of its store is full."""
+    try:
+        api.ask(examination.url, "/ready", {}, 2.0)
+    except StoreBusy as error:
+        return f"; {error}"
+    except ShipperError:
+        pass  # said already
+    return ""
 
 
 def _settled(examination: Examination, state: Mapping[str, Any]) -> bool:

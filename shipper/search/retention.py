@@ -7,6 +7,8 @@ from typing import Final
 from shipper.record.times import day, from_ns
 
 _DAY_NS: Final = 86_400 * 10**9
+#: A question that starts this long ago or later asks for no day that retention may have deleted.
+YOUNG_NS: Final = _DAY_NS
 
 
 @dataclass(frozen=True, slots=True)

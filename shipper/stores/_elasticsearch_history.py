@@ -1,11 +1,14 @@
 """What retention deleted, kept in an index of its own: `shipper-retention.<cluster>`, one small document a removal."""
 
+import time
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
 
 from shipper.errors import StoreBusy, StoreFull, StoreRejected
-from shipper.search.retention import Deletion, Removal
+from shipper.search.query import Query
+from shipper.search.retention import YOUNG_NS, Deletion, Removal, deleted_note
 from shipper.stores._elasticsearch_blocks import waited_for
 from shipper.stores._elasticsearch_server import Server, reason
 
@@ -22,6 +25,7 @@ _INDEX: Final = {
     },
 }
 _MOST: Final = 10_000
+_ASK_SECONDS: Final = 60.0
 
 
 async def note(server: Server, cluster: str, deletion: Deletion) -> None:
@@ -46,6 +50,25 @@ async def read(server: Server, cluster: str, limit: int) -> list[Deletion]:
     target = f"/shipper-retention.{cluster}/_search?ignore_unavailable=true&allow_no_indices=true"
     answer = await server.ask("POST", target, body)
     return [_deletion(hit["_source"]) for hit in answer["hits"]["hits"]] if answer else []
+
+
+class Deletions:
+    """What was deleted, as answers tell it; asked at most once a minute, and only for questions about old days."""
+
+    def __init__(self, server: Server, cluster: str) -> None:
+        self._server, self._cluster = server, cluster
+        self._known: list[Deletion] = []
+        self._asked_at = float("-inf")
+
+    async def note(self, query: Query, now: int) -> str | None:
+        """Say what of a question's time was deleted; None when nothing was, or that is not known now."""
+        if query.start is None or query.start > now - YOUNG_NS:
+            return None
+        if time.monotonic() - self._asked_at > _ASK_SECONDS:
+            self._asked_at = time.monotonic()
+            with suppress(StoreBusy, StoreRejected):  # an answer is worth more than this note
+                self._known = await read(self._server, self._cluster, _MOST)
+        return deleted_note(self._known, query.start, query.end)
 
 
 def _document(deletion: Deletion) -> dict[str, Any]:

@@ -79,6 +79,10 @@ class Expiry:
     def _tell(self, removal: Removal, records: int, size: int, wanted: Retention) -> None:
         self._note(Deletion(self._clock(), _BY, removal, records, size, reason_of(removal, wanted)))
 
+    def close(self) -> None:
+        """Stop deleting single records; what went so far is remembered."""
+        self._steps.close()
+
     def step(self) -> None:
         """Delete a few records of single apps, if any are to be deleted."""
         next(self._steps, None)
@@ -92,12 +96,13 @@ class Expiry:
                     for count in steps(path, removal):
                         gone += count
                         yield count
-                if gone:
-                    self._tell(removal, gone, 0, wanted)
                 self._done[removal.day] = removal
             except sqlite3.Error as error:  # a damaged day must not keep the others
                 reason = files.explain(error, path)
                 _log.warning("records that are too old could not be deleted", extra={"reason": reason})
+            finally:  # a part of it too, when it is stopped
+                if gone:
+                    self._tell(removal, gone, 0, wanted)
 
 
 def _known_wishes(path: Path) -> dict[str, int]:

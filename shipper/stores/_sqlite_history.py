@@ -3,13 +3,17 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 import orjson
 
 from shipper.errors import StoreBusy
-from shipper.search.retention import Deletion, Removal
+from shipper.search.query import Query
+from shipper.search.retention import YOUNG_NS, Deletion, Removal, deleted_note
 from shipper.stores import _sqlite_files as files
 from shipper.stores._sqlite_day import transaction
+
+_MOST: Final = 10_000
 
 
 def note(ledger: sqlite3.Connection, deletion: Deletion) -> None:
@@ -36,6 +40,16 @@ def read(directory: Path, limit: int) -> list[Deletion]:
     except sqlite3.Error as error:
         raise StoreBusy(files.explain(error, path)) from None
     return list(map(_deletion, rows))
+
+
+def note_of(directory: Path, query: Query, now: int) -> str | None:
+    """Say what of a question's time was deleted; None when nothing was, or that cannot be read now."""
+    if query.start is None or query.start > now - YOUNG_NS:
+        return None
+    try:
+        return deleted_note(read(directory, _MOST), query.start, query.end)
+    except StoreBusy:  # an answer is worth more than this note
+        return None
 
 
 def _deletion(row: tuple[int, str, str, str, int, str, int, int, str]) -> Deletion:

@@ -5,6 +5,7 @@ and every file whose first and last timestamp allow a match is asked.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 import orjson
 
 from shipper.search.query import Page, Place, Query
+from shipper.stores import _sqlite_history as history
 from shipper.stores._agreement import within
 from shipper.stores._sqlite_plan import Plan, plan, rare_rows
 from shipper.stores._sqlite_reading import Limit, reading, spans, unreadable
@@ -45,6 +47,7 @@ def search(directory: Path, query: Query, limit: Limit) -> Page:
             found.sort(key=lambda row: row[:3], reverse=query.newest_first)
             del found[query.limit + 1 :]
     shown = found[: query.limit]
+    notes += filter(None, [history.note_of(directory, query, time.time_ns())])
     return Page(
         records=[orjson.loads(row[3]) for row in shown],
         next=Place(*shown[-1][:3]) if len(found) > query.limit and shown else None,

@@ -68,6 +68,7 @@ class Writer:
 
     def close(self) -> None:
         """Close all files and give the folder back."""
+        self._expiry.close()
         for name in list(self._days):
             self._close_day(name)
         if self._ledger is not None:

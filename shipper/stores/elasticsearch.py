@@ -37,6 +37,7 @@ from shipper.stores._elasticsearch_bulk import (
     report_lines,
     report_of,
 )
+from shipper.stores._elasticsearch_history import Deletions
 from shipper.stores._elasticsearch_neighbours import around_body, neighbours
 from shipper.stores._elasticsearch_prepare import put_templates
 from shipper.stores._elasticsearch_retention import ElasticsearchKeeper
@@ -145,6 +146,7 @@ class ElasticsearchReader:
             self._server = Server(self._config)
         except (ValueError, OSError) as error:
             raise StoreUnusable(f"Elasticsearch: {error}") from None
+        self._deletions = Deletions(self._server, self._cluster)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -154,7 +156,8 @@ class ElasticsearchReader:
     async def search(self, query: Query) -> Page:
         """Return the records that match, in order; what could not be searched is said in `incomplete`."""
         answer, said = await self._find(questions.search_body(query, self._seconds))
-        return questions.page(answer, query, *said)
+        deleted = await self._deletions.note(query, time.time_ns())
+        return questions.page(answer, query, *said, *filter(None, [deleted]))
 
     async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
         """Count what matches over time; more than 2,000 buckets, or 200 values in one, are cut, and that is said."""

@@ -154,6 +154,22 @@ async def test_what_was_deleted_is_remembered(world: World) -> None:
         assert await found.history(1) == [part]
 
 
+async def test_an_answer_about_a_deleted_day_says_so(world: World) -> None:
+    async with world.store() as store:
+        await put_all(store, [of("/a", 1), of("/a", 2, at=NOON)])
+    world.settle()
+    await remove(world, Removal(day(from_ns(OLD))))
+    async with keeper(world) as found:
+        await found.note(Deletion(NOON, "a@b", Removal(day(from_ns(OLD))), 1, 4096, "asked"))
+    said = f"records up to {day(from_ns(OLD))} were deleted by retention, last on {from_ns(NOON)[:10]}"
+    async with world.reader() as reader:
+        page = await reader.search(Query(start=OLD - DAY_NS))
+        assert (numbers(page), page.incomplete) == ([2], (said,))
+        for young in (Query(), Query(start=OLD + DAY_NS), Query(start=NOON - 1)):
+            page = await reader.search(young)
+            assert (numbers(page), page.incomplete) == ([2], ())
+
+
 async def test_when_a_day_was_written_last(world: World) -> None:
     began = time.time_ns()
     async with world.store() as store:

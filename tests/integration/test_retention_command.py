@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,68 @@ async def test_somebody_must_say_how_many_days(store: Config) -> None:
         code, _, err = await run("--config", config, "--days", wrong)
         assert code == 2
         assert "not a number of days" in err or "expected one argument" in err
+
+
+async def test_what_was_written_a_moment_ago_stays(store: Config) -> None:
+    before = await kept(store)
+    code, out, err = await run("--config", configuration(store), "--late", "2")
+    assert (code, err) == (0, "")
+    told = out.splitlines()
+    said = "kept: all: still written: its newest record was stored "
+    assert [line.startswith(f"{ago(days)}  {said}") for line, days in zip(told, (50, 40), strict=False)] == [True] * 2
+    assert told[-1].endswith("0 records deleted, with them 0 of 4 days (0 B); 2 removals put off")
+    assert await kept(store) == before
+
+
+async def test_kinds_of_logs_go_earlier_and_the_history_says_so(store: Config) -> None:
+    async with store.model_copy(update={"retention_days": 0}).build("prod") as writing:
+        access = of("/plain", 777, 10)
+        access.fields["event.dataset"] = "nginx.access"
+        await put_all(writing, [access, of("/plain", 778, 10)])
+    config = configuration(store.model_copy(update={"retention_datasets": {"nginx.access": 7}}))
+    assert (await run("--config", config, "--history"))[1] == "retention has deleted nothing yet\n"
+    closed = time.strftime("%H:%M", time.gmtime(time.time() + 7200))
+    opened = time.strftime("%H:%M", time.gmtime(time.time() + 3600))
+    code, out, err = await run("--config", config, "--between", f"{opened}-{closed}")
+    assert (code, err) == (0, "")
+    wait = f"kept: dataset nginx.access: single records wait for {opened}-{closed} UTC (--between)"
+    assert out.splitlines()[2] == f"{ago(10)}  {wait}"
+    assert 777 in await kept(store)
+    code, out, err = await run("--config", config)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == f"{ago(10)}  deleted: dataset nginx.access, 1 record"
+    assert (777 in await kept(store), 778 in await kept(store)) == (False, True)
+    code, out, err = await run("--config", config, "--history", "--json")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [(one["day"], one["datasets"], one["records"], one["reason"]) for one in told] == [
+        (ago(10), ["nginx.access"], 1, "retention_datasets"),
+        (ago(40), [], 4, "30 days are kept"),
+        (ago(50), [], 1, "30 days are kept"),
+    ]
+    assert all("@" in one["by"] and one["at"].startswith("20") for one in told)
+    code, out, err = await run("--config", config, "--history")
+    assert out.splitlines()[0].split("  ")[1:4] == [ago(10), "dataset nginx.access, 1 record", "retention_datasets"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--between", "1-5"), "--between: not a time of day as 01:00-05:00: '1-5'"),
+        (("--between", "01:00-05:00", "--zone", "Mars/Base"), "--zone: unknown time zone 'Mars/Base'"),
+        (("--late", "nan"), "not a number of hours from 0 to 10000: 'nan'"),
+    ],
+)
+async def test_nonsense_is_refused_in_a_line(store: Config, wrong: tuple[str, ...], said: str) -> None:
+    code, out, err = await run("--config", configuration(store), *wrong)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+async def test_a_dataset_cannot_be_kept_for_longer(store: Config) -> None:
+    document = {"store": {**store.model_dump(), "retention_datasets": {"x": 31}}}
+    path = Path(store.path).with_name("wrong.yaml")
+    path.write_text(yaml.safe_dump(document))
+    code, out, err = await run("--config", str(path))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "'x' asks for 31 days, but a dataset can only be kept for fewer than the 30 of retention_days" in err

@@ -47,6 +47,25 @@ async def test_apps_that_ask_for_fewer_days(settings: Config, monkeypatch: pytes
         await put_until(store, [*range(2, 21, 2), 30])
 
 
+async def test_kinds_of_logs_that_are_kept_for_fewer_days(settings: Config) -> None:
+    wanted = settings.model_copy(update={"retention_datasets": {"access": 3}})
+    old = [of("/a", number, 5) for number in range(1, 5)]
+    for one in old[:2]:
+        one.fields["event.dataset"] = "access"
+    async with settings.build("c") as store:
+        await put_all(store, [*old, of("/a", 9, 1)])
+    forever = settings.model_copy(update={"retention_days": 0})
+    async with forever.build("c") as store:
+        await put_all(store, [of("/a", 20, 20)])
+    async with wanted.build("c") as store:
+        await put_until(store, [3, 4, 9])
+    async with wanted.keeper("c") as keeper:
+        part, whole = await keeper.history(9)
+    assert (whole.removal.whole, whole.records, whole.reason) == (True, 1, "14 days are kept")
+    assert (part.removal.datasets, part.records, part.reason) == (("access",), 2, "retention_datasets")
+    assert {part.by, whole.by} == {"shipper run, hourly"}
+
+
 async def test_for_an_app_that_asks_for_more_the_others_go(settings: Config) -> None:
     forever = settings.model_copy(update={"retention_days": 0})
     async with forever.build("c") as store:

@@ -26,6 +26,8 @@ PARTS = (
     "haproxy",
     "deploy",
     "retention",
+    "usage",
+    "setup",
     "cluster",
     "tokens",
 )

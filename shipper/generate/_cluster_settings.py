@@ -185,10 +185,13 @@ class Settings(config.Settings):
     @field_validator("front_trusted", "front_networks")
     @classmethod
     def _networks(cls, texts: list[str]) -> list[str]:
+        refusal = "must be addresses or networks: 10.0.0.7, 10.0.0.0/24"
+        if any("%" in text for text in texts):  # after it Python takes any text as the name of an interface
+            raise ValueError(refusal)
         try:
             return [str(ipaddress.ip_network(text, strict=False)) for text in dict.fromkeys(texts)]
         except ValueError:
-            raise ValueError("must be addresses or networks: 10.0.0.7, 10.0.0.0/24") from None
+            raise ValueError(refusal) from None
 
     @field_validator("elasticsearch_hosts", "front_names")
     @classmethod

@@ -8,11 +8,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from tests.integration.front import Front, heard, telling
-from tests.servers.process import accepts, free_port, wait_until
+from tests.servers.process import accepts, free_port
 
 
 @pytest.fixture(scope="module")
@@ -197,51 +198,56 @@ def test_without_kibana_its_place_says_so(nginx: str, run_dir: Path) -> None:
         assert front.ask("/kibanas").told["name"] == "api"
 
 
-@contextlib.contextmanager
-def dripping() -> Iterator[tuple[int, threading.Semaphore]]:
-    """A live tail: one event for each permit; its port."""
-    permits = threading.Semaphore(0)
-    listening = socket.create_server(("127.0.0.1", 0))
+class Dripping:
+    """A server of live tails that sends one event to each of them when told to."""
 
-    def serve(connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
-            while permits.acquire(timeout=60):
-                connection.sendall(b"data: one\n\n")
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.tails: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
 
-    def accept() -> None:
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for opened in (self._listening, *self.tails):
+            opened.close()
+
+    def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                threading.Thread(target=serve, args=(listening.accept()[0],), daemon=True).start()
+                tail = self._listening.accept()[0]
+                self.tails.append(tail)
+                tail.recv(65536)
+                tail.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
 
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield listening.getsockname()[1], permits
-    finally:
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        thread.join()
+    def drip(self) -> None:
+        """Send one event to each."""
+        for tail in self.tails:
+            tail.sendall(b"data: one\n\n")
 
 
 def test_a_live_tail_comes_line_by_line_and_only_so_many_at_a_time(nginx: str, run_dir: Path) -> None:
-    with dripping() as (api, permits), Front(nginx, run_dir, api_port=api, front_tails=2).running() as front:
+    with Dripping() as api, Front(nginx, run_dir, api_port=api.port, front_tails=2).running() as front:
         with contextlib.ExitStack() as open_tails:
             tails = []
             for path in ("/api/v1/tail?q=x", "/api/v1/feed"):
-                connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=30)
+                connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=60)
                 open_tails.callback(connection.close)
                 connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
                 tails.append(connection.getresponse())  # the head comes before any event
             for _ in range(3):
-                permits.release(2)
+                api.drip()
                 assert [tail.readline() for tail in tails] == [b"data: one\n"] * 2, "before the next event exists"
                 assert [tail.readline() for tail in tails] == [b"\n"] * 2
             refused = front.ask("/api/v1/tail")
             assert (refused.status, refused.headers["retry-after"]) == (429, "10")
             assert "too many" in refused.told["error"]["message"]
-        wait_until(lambda: front.folder.joinpath("nginx.log").read_text().count("limiting") >= 1, 30)
+            assert len(api.tails) == 2
 
 
 def test_the_access_log_is_a_record_with_the_id(nginx: str, run_dir: Path) -> None:

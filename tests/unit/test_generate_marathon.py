@@ -271,6 +271,7 @@ def test_the_haproxy_app_runs_a_command_that_exists() -> None:
         ({"front_auth": "basic"}, "secrets_directory"),
         ({"front_auth": "header", "secrets_directory": "/s"}, "front_trusted"),
         ({"front_trusted": "10.0.0.0/8 1; }"}, "front_trusted"),
+        ({"front_trusted": "::1%a;b{"}, "front_trusted"),
         ({"front_networks": "everybody"}, "front_networks"),
         ({"front_tls_certificate": "/a.pem"}, "front_tls_key"),
         ({"front_tls_certificate": "/a.pem;", "front_tls_key": "/a.key"}, "front_tls_certificate"),

@@ -29,6 +29,7 @@ def lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
     yield from _hop_lines(story["hops"], style)
     yield from _gap_lines(story, style)
     yield from _related_lines(story["related"], style)
+    yield from _link_lines(story, style)
     yield ""
     yield from _record_lines(records, began, codes, style)
 
@@ -146,6 +147,13 @@ def _related_lines(related: Sequence[Mapping[str, Any]], style: Style) -> Iterat
         more = f" and {len(ids) - _MOST_RELATED} more" if len(ids) > _MOST_RELATED else ""
         others = f": {', '.join(ids[:_MOST_RELATED])}{more}" if ids else ""
         yield f"{style.paint('same', DIM)} {one_line(one['kind'])} {one_line(one['id'])}{others}"
+
+
+def _link_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """The same question in Kibana; a mere path is only good in a browser."""
+    url = one_line(story.get("links", {}).get("kibana", ""))
+    if url.startswith(("http://", "https://")):
+        yield f"{style.paint('Kibana', DIM)}  {url}"
 
 
 def _record_lines(

@@ -107,6 +107,17 @@ def test_the_corrected_time_is_shown(server: Server, shipper: Ask, capsys: pytes
     assert json.loads(capsys.readouterr().out) == told
 
 
+def test_the_link_to_kibana_is_shown_where_it_leads(
+    server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for url, shown in (("https://k/app/r?l=\x1b[2J", "Kibana  https://k/app/r?l=\\x1b[2J\n"), ("/kibana/app/r", "")):
+        server.answers = [(200, {**story(), "links": {"kibana": url}})]
+        assert shipper("request", "r1") == 0
+        out = capsys.readouterr().out
+        assert shown in out
+        assert ("Kibana" in out) == bool(shown)
+
+
 def test_lanes_are_drawn_where_there_is_room() -> None:
     told = story()
     told["services"][0]["duration_ns"] = 2_000_000_000

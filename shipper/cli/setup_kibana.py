@@ -122,12 +122,17 @@ async def _run(options: argparse.Namespace, access: "Access", settings: "Setting
 
     shown = Shown(options)
     progress = Progress(sys.stderr, columns=terminal.style_of(sys.stderr).width)
+
+    def look(text: str) -> None:
+        if sys.stderr.isatty():  # elsewhere a line for each space would be noise
+            progress.update("asking", text)
+
     way = kibana.Way(options.sync, options.force_default, options.prune)
     async with Kibana(access) as server:
         try:
             version = await kibana.ready(server, lambda text: progress.update("waiting", text), options.wait)
             wanted = wanted_of(settings, version)
-            parts = await kibana.plan(server, version, wanted, spaces, way)
+            parts = await kibana.plan(server, version, wanted, spaces, way, look)
         finally:
             progress.clear()
         steps = [step for part in parts for step in part.steps]

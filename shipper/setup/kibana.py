@@ -1,7 +1,7 @@
 """Setting up Kibana: wait until it is there, find out what is to be done in each space, do it.
 
-The order in each space is the space, data views, saved objects (which refer to them), the default data view, alert
-rules. Nothing is changed before `carry_out`. Repeated, it finds nothing to do. People's own objects are never touched.
+The order in each space is the space, data views, saved objects (which refer to them), the default data view; alert
+rules come last. Nothing is changed before `carry_out`. Repeated, it finds nothing to do; people's own objects stay.
 """
 
 import asyncio
@@ -55,12 +55,18 @@ async def ready(kibana: Kibana, tell: Tell, seconds: float, poll_seconds: float 
         await asyncio.sleep(min(poll_seconds, max(0.0, deadline - time.monotonic())))
 
 
-async def plan(kibana: Kibana, version: Version, wanted: Wanted, spaces: Sequence[str], way: Way) -> list[Part]:
-    """Return what is to be done, space by space."""
-    parts = []
+async def plan(
+    kibana: Kibana, version: Version, wanted: Wanted, spaces: Sequence[str], way: Way, tell: Tell
+) -> list[Part]:
+    """Return what is to be done, space by space; the rules of all spaces come last, as they need most privileges."""
+    parts, rules = [], []
     for space in spaces:
-        parts += await _plan_space(kibana, version, space, in_space(space, wanted), way)
-    return parts
+        tell(f"looking at space {space}")
+        known, own = await kibana.space(space), in_space(space, wanted)
+        parts.append(_space_part(kibana, version, space, known, sync=way.sync))
+        parts += await _plan_space(kibana, space, own, way, there=known is not None)
+        rules += await kibana_rules.plan(kibana, space, own.rules, there=known is not None)
+    return parts + rules
 
 
 async def carry_out(parts: Sequence[Part], begin: Callable[[Part], None], done: Callable[[Step], None]) -> None:
@@ -75,17 +81,14 @@ async def carry_out(parts: Sequence[Part], begin: Callable[[Part], None], done: 
                 done(step)
 
 
-async def _plan_space(kibana: Kibana, version: Version, space: str, wanted: Wanted, way: Way) -> list[Part]:
-    known = await kibana.space(space)
-    there = known is not None
-    parts = [_space_part(kibana, version, space, known, sync=way.sync)]
-    parts += [await kibana_views.plan(kibana, space, view, there=there) for view in wanted.data_views]
+async def _plan_space(kibana: Kibana, space: str, wanted: Wanted, way: Way, *, there: bool) -> list[Part]:
+    parts = [await kibana_views.plan(kibana, space, view, there=there) for view in wanted.data_views]
     parts.append(await kibana_objects.plan(kibana, space, wanted.objects, there=there))
     views = [str(view["id"]) for view in wanted.data_views]
     if there:
         parts += await kibana_objects.plan_old(kibana, space, wanted.objects, views, prune=way.prune)
     parts.append(await kibana_views.plan_default(kibana, space, views[0], there=there, force=way.force_default))
-    return parts + await kibana_rules.plan(kibana, space, wanted.rules, there=there)
+    return parts
 
 
 def _space_part(kibana: Kibana, version: Version, space: str, known: Mapping[str, Any] | None, *, sync: bool) -> Part:

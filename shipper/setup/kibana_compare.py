@@ -50,16 +50,9 @@ def _attributes(theirs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _references(saved: Mapping[str, Any]) -> set[tuple[str, str, str]]:
-    """The references, without the prefix that a tab puts before their names."""
     listed = saved.get("references")
     found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    return {(_name(one), str(one.get("type")), str(one.get("id"))) for one in found}
-
-
-def _name(reference: Mapping[str, Any]) -> str:
-    name = str(reference.get("name"))
-    start, mark, rest = name.partition(".")
-    return rest if mark and start.startswith("tab_") else name
+    return {(str(one.get("name")), str(one.get("type")), str(one.get("id"))) for one in found}
 
 
 def _parsed(value: Any) -> Any:

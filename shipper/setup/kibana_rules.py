@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from shipper.generate.kibana import TAG
+from shipper.setup.kibana_answers import KibanaRefused
 from shipper.setup.kibana_client import Kibana
 from shipper.setup.kibana_compare import differences
 from shipper.setup.kibana_steps import Part, Step, shortened
@@ -25,9 +26,15 @@ _ACTION_KEYS: Final = ("group", "id", "params", "frequency", "uuid", "alerts_fil
 async def plan(kibana: Kibana, space: str, rules: Sequence[Mapping[str, Any]], *, there: bool) -> list[Part]:
     """Return what to do for the rules of a space; `there` says whether the space exists already."""
     parts = []
-    for rule in rules:
-        live = await kibana.rule(space, rule["id"]) if there else None
-        parts.append(_part(kibana, space, rule, live))
+    try:
+        for rule in rules:
+            live = await kibana.rule(space, rule["id"]) if there else None
+            parts.append(_part(kibana, space, rule, live))
+    except KibanaRefused as error:
+        if error.status not in {400, 403}:
+            raise
+        # Alerting is off, or the key may not: the rest is of use without rules.
+        return [Part((Step(space, "alert rules", TAG, "left", details=(str(error),)),))]
     return parts
 
 

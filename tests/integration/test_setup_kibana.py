@@ -341,3 +341,17 @@ def test_the_contract_is_looked_at(checked: Command, kibana: FakeKibana) -> None
     kibana.defaults["default"] = 5  # type: ignore[assignment]
     assert checked("--diff")[0] == 2
     assert "data_views/default (status 500" in checked.error
+
+
+def test_without_the_right_to_alert_the_rest_is_done(setup: Command, kibana: FakeKibana) -> None:
+    kibana.rules.refusal = (403, "Unauthorized by alerting")
+    code, steps = setup("--yes")
+    assert (code, words(steps)["alert rules"]) == (0, ["left"])
+    assert any("refused GET /api/alerting/rule" in step["details"][0] for step in steps if step["details"])
+    assert len(kibana.objects) == len(generated.objects(SETTINGS))
+
+
+def test_asks_before_it_changes_anything(setup: Command, kibana: FakeKibana) -> None:
+    assert setup()[0] == 2
+    assert "nobody can be asked here; add --yes" in setup.error
+    assert kibana.changes == []

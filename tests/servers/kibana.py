@@ -27,7 +27,14 @@ Json = dict[str, Any]
 
 def boom(status: int, message: str, **attributes: Any) -> web.Response:
     """An error as Kibana says it."""
-    names = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 409: "Conflict", 422: "Unprocessable Entity"}
+    names = {
+        400: "Bad Request",
+        401: "Unauthorized",
+        403: "Forbidden",
+        404: "Not Found",
+        409: "Conflict",
+        422: "Unprocessable Entity",
+    }
     body = {"statusCode": status, "error": names[status], "message": message}
     return web.json_response({**body, **({"attributes": attributes} if attributes else {})}, status=status)
 

@@ -4,6 +4,7 @@ Every kind of call is made through Prism once, which holds the command and that 
 """
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from shipper.setup.kibana_answers import KibanaRefused
 from shipper.setup.kibana_client import Kibana
 from shipper.setup.kibana_wanted import in_space, wanted_of
 from tests.servers import kibana_prism
-from tests.servers.kibana import KEY, FakeKibana
+from tests.servers.kibana import BASE_PATH, KEY, FakeKibana
 from tests.servers.process import free_port
+from tests.tls import Authority
 
 Json = dict[str, Any]
 SETTINGS = generated.read({})
@@ -330,6 +332,42 @@ def test_hostile_answers(setup: Command, kibana: FakeKibana, status: int, kind: 
     assert said in setup.error
     assert len(setup.error) < 1000
     assert setup.error.rstrip("\n").isprintable()
+
+
+def test_below_a_base_path_that_the_configuration_names(
+    kibana: FakeKibana, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KIBANA_URL", raising=False)
+    monkeypatch.setenv("KIBANA_API_KEY", KEY)
+    path = tmp_path / "shipper.yaml"
+    path.write_text(f"api: {{kibana_url: /kibana, kibana_internal_url: {kibana.url}{BASE_PATH}/}}\n")
+    kibana.defaults["default"] = "\x1b[2Jevil"
+    assert main(["setup", "kibana", "--config", str(path), "--yes", "--space", "team-a", "--space", "default"]) == 0
+    output = capsys.readouterr()
+    assert "create       team-a: dashboard Logs: slow requests\n" in output.out
+    assert "it is \\x1b[2Jevil" in output.out
+    assert "\x1b" not in output.out + output.err
+    assert {one.partition(" ")[2].startswith(BASE_PATH) for one in kibana.asked} == {True}
+    path.write_text("api: {kibana_url: /kibana}\n")
+    assert main(["setup", "kibana", "--config", str(path)]) == 2
+    assert "which Kibana? give --url" in capsys.readouterr().err
+
+
+def test_certificates_of_an_own_ca(setup: Command, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    pair = authority.sign("localhost")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    fake = FakeKibana(context)
+    fake.start()
+    try:
+        assert setup("--diff", "--ca-file", authority.certificate, url=fake.url)[0] == 1
+        assert setup("--diff", url=fake.url)[0] == 2
+    finally:
+        fake.stop()
+    assert "shows no certificate that is trusted" in setup.error
+    assert setup("--diff", "--wait", "0", "--ca-file", authority.certificate, url=fake.url)[0] == 2
+    assert "cannot be reached" in setup.error
 
 
 def test_nobody_there(setup: Command) -> None:

@@ -6,6 +6,7 @@ the API reference and of Kibana's sources (saved objects import and export, data
 
 import asyncio
 import copy
+import ssl
 import threading
 import uuid
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,8 @@ from aiohttp import web
 
 from tests.servers.kibana_rules import Rules
 
+#: It answers below this path, too.
+BASE_PATH = "/kibana"
 KEY = "a2V5OnNlY3JldA=="
 #: The newest version of each type that this Kibana knows.
 KNOWN = {"index-pattern": (8, 0, 0), "search": (10, 6, 0), "dashboard": (10, 3, 0), "lens": (10, 1, 0)}
@@ -42,8 +45,9 @@ def boom(status: int, message: str, **attributes: Any) -> web.Response:
 class FakeKibana:
     """A Kibana in a thread of this process, on a free port; its state is read and written by tests directly."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
+        self._tls = tls
         self.reset()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -56,7 +60,6 @@ class FakeKibana:
         self.starting = 0
         #: Given instead of any answer: status, content type, bytes.
         self.instead: tuple[int, str, bytes] | None = None
-        self.base_path = ""
         self.spaces: dict[str, Json] = {"default": {"id": "default", "name": "Default", "_reserved": True}}
         self.views: dict[str, tuple[str, Json]] = {}
         self.objects: dict[tuple[str, str], tuple[str, Json]] = {}
@@ -69,7 +72,7 @@ class FakeKibana:
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.port}{self.base_path}"
+        return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
 
     @property
     def changes(self) -> list[str]:
@@ -98,12 +101,13 @@ class FakeKibana:
 
     async def _start(self) -> None:
         web_app = web.Application(middlewares=[self._gate], client_max_size=30 * 2**20)
-        web_app.add_routes([web.get("/api/status", self._status)])
-        for prefix in ("", "/s/{space}"):
-            web_app.add_routes(self._routes(prefix))
+        for base in ("", BASE_PATH):
+            web_app.add_routes([web.get(f"{base}/api/status", self._status)])
+            web_app.add_routes(self._routes(base))
+            web_app.add_routes(self._routes(f"{base}/s/{{space}}"))
         self._runner = web.AppRunner(web_app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -143,7 +147,7 @@ class FakeKibana:
         if request.method != "GET" and "kbn-xsrf" not in request.headers:
             return boom(400, "Request must contain a kbn-xsrf header.")
         given = request.headers.get("Authorization")
-        if given != f"ApiKey {KEY}" and (given is not None or request.path != "/api/status"):
+        if given != f"ApiKey {KEY}" and (given is not None or not request.path.endswith("/api/status")):
             return boom(401, "[security_exception: missing authentication credentials]")
         if _space(request) not in self.spaces:
             return boom(404, "Not Found")

@@ -21,7 +21,8 @@ _ADDRESS = re.compile(r"[0-9a-f.:]+/[0-9]+")
 _HOSTILE = (
     ";", "}", "{", "\n", "\r", '"', "'", "\\", "$", "$host", "`id`", "$(id)", "#", " ", "\t", "\x00", "\x1b[31m", "ü",
     "|", "&", "::1%", "@port@", "@private@", "@secret@", "@file@", "..", "/", "//", "/etc", "/a.pem", "a", "0",
-    "10.0.0.0/8", "::1", "return 200;", "location / { }", "include /etc/passwd;", "%0a", "\u2028", "*", "~", "(?<x>", "https://", ":",
+    "10.0.0.0/8", "::1", "return 200;", "location / { }", "include /etc/passwd;", "%0a", "\u2028", "*", "~", "(?<x>",
+    "https://", ":",
 )  # fmt: skip
 
 

@@ -5,7 +5,6 @@ never the way of a record: nothing waits for it. When its disk is slow or full, 
 """
 
 import asyncio
-import contextlib
 import logging
 import queue
 import threading
@@ -102,8 +101,10 @@ class Recent:
 
     def coverage(self) -> Coverage:
         """Return from when to when it has what was received."""
-        kept = self._kept()
-        begins = min((block.began for _, block in kept.blocks), default=self._began)
+        with self._lock:
+            kept = [block.began for _, block in self._ring.blocks()]
+            kept += [one.began for one in (*self._waiting, self._open) if one.documents]
+        begins = min(kept, default=self._began)
         return Coverage(begins, self._received_at, self._dropped, self._dropped_at)
 
     async def search(self, query: Query) -> Page:
@@ -136,10 +137,10 @@ class Recent:
             telemetry.RECENT_BYTES.set(self._ring.size)
 
     def _drop(self, closed: Open, reason: str, why: str = "the disk is too slow") -> None:
+        """Count what is not kept; from any thread."""
         self._dropped += len(closed.documents)
         self._dropped_at = time.time_ns()
         telemetry.RECENT_DROPPED.labels(reason).inc(len(closed.documents))
         if time.monotonic() - self._logged_at > _LOG_SECONDS:
             self._logged_at = time.monotonic()
-            with contextlib.suppress(ValueError):
-                _log.warning("recent records are not kept; delivery goes on", extra={"reason": why})
+            _log.warning("recent records are not kept; delivery goes on", extra={"reason": why})

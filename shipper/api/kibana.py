@@ -13,7 +13,7 @@ import orjson
 from shipper.api import rison
 from shipper.record.times import from_ns
 
-#: The data view of our indices, as `kibana/` sets it up.
+#: The data view of our indices in the default space, as `kibana/` sets it up.
 DATA_VIEW: Final = "logs-mesos"
 LOCATOR: Final = "DISCOVER_APP_LOCATOR"
 #: nginx takes a request line of 8 kB unless told otherwise, and chats cut links that are longer.
@@ -24,6 +24,7 @@ _COLUMNS: Final = ("log.level", "service.name", "message")
 #: Discover has no question without a beginning.
 _EVER: Final = "now-10y"
 _MS: Final = 1_000_000
+_SPACE: Final = re.compile(r"/s/([a-z0-9_-]+)\Z")
 #: UTF-8 has none, so no address can.
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -46,16 +47,20 @@ class Discover:
         times = self._times
         return {"dataViewId": DATA_VIEW, "timeRange": times, **self._state}
 
+    def parameters_in(self, base: str) -> dict[str, Any]:
+        """Return `parameters` for the space that Kibana's address ends with."""
+        return {**self.parameters, "dataViewId": data_view_of(base)}
+
     def url(self, base: str) -> str:
         """Return the link by locator, which lasts longest; `base` is Kibana's address, with its space."""
-        parameters = quote(orjson.dumps(self.parameters), safe="")
+        parameters = quote(orjson.dumps(self.parameters_in(base)), safe="")
         return f"{base}/app/r?l={LOCATOR}&v={_VERSION}&p={parameters}"
 
     def edit_url(self, base: str) -> str:
         """Return the link that a person can read and change; the old name `index` serves Kibana 8 and 9."""
         paused = {"pause": True, "value": 60_000}
         shared = rison.quoted({"filters": [], "refreshInterval": paused, "time": self._times})
-        own = rison.quoted({**self._state, "index": DATA_VIEW})
+        own = rison.quoted({**self._state, "index": data_view_of(base)})
         return f"{base}/app/discover#/?_g={shared}&_a={own}"
 
     @property
@@ -77,6 +82,12 @@ class Discover:
             "from": _EVER if self.start is None else _milliseconds(self.start // _MS),
             "to": "now" if self.end is None else _milliseconds(-(-self.end // _MS)),
         }
+
+
+def data_view_of(base: str) -> str:
+    """Return the id of our data view in the space that Kibana's address ends with: each space has a view of its own."""
+    space = _SPACE.search(base)
+    return DATA_VIEW if space is None or space[1] == "default" else f"{DATA_VIEW}-{space[1]}"
 
 
 def base_url(url: str, space: str | None = None) -> str:

@@ -72,7 +72,7 @@ class ShortLinks:
 
     async def slug(self, asked: Discover, asking: "Asking") -> str:
         """Return the name of a question's short link, which Kibana has; `_Failed` says why there is none."""
-        parameters = asked.parameters
+        parameters = asked.parameters_in(self._base)
         text = orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS)
         slug = f"shipper-{hashlib.sha256(text).hexdigest()[:20]}"
         if slug in self._made:

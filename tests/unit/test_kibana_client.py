@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from shipper.api.kibana import data_view_of
 from shipper.errors import ConfigError
 from shipper.generate import kibana as generated
 from shipper.setup.kibana_access import Access, authorization
@@ -151,6 +152,7 @@ def test_ids_of_a_space() -> None:
     wanted = wanted_of(generated.read({"silent_apps": ["shop"]}), (9, 2))
     assert in_space("default", wanted) is wanted
     assert id_in("team-a", "logs-mesos") == "logs-mesos-team-a"
+    assert data_view_of("https://logs/kibana/s/team-a") == "logs-mesos-team-a"  # where links of the API lead
     team, other = in_space("team-a", wanted), in_space("team-b", wanted)
     assert [view["id"] for view in team.data_views] == [f"{view['id']}-team-a" for view in wanted.data_views]
     assert {rule["id"] for rule in team.rules}.isdisjoint(rule["id"] for rule in (*other.rules, *wanted.rules))

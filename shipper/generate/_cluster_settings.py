@@ -147,6 +147,10 @@ class Settings(config.Settings):
         default="", pattern=rf"^$|{_PATH}",
         description="directory of the hosts, mounted read-only, whose shipper.yaml holds what must not stand in apps",
     )  # fmt: skip
+    elasticsearch_keys: bool = Field(
+        default=False,
+        description="give each app its file of `shipper setup keys`, in the folder elasticsearch of secrets_directory",
+    )
     secrets: dict[str, str] = Field(
         default={}, max_length=64, description="SHIPPER_… variable=name of a Marathon secret, separated by commas"
     )
@@ -224,6 +228,8 @@ class Settings(config.Settings):
         if self.secrets and self.marathon != "1.10":
             raise ValueError(f"secrets: Marathon {self.marathon} has none; use secrets_directory")
         self._front_fits()
+        if self.elasticsearch_keys and not self.secrets_directory:
+            raise ValueError("elasticsearch_keys: needs secrets_directory, where the files are")
         ports = [getattr(self, name) for name in type(self).model_fields if name.endswith("_port")]
         if len(set(ports)) != len(ports):
             raise ValueError("two ports are the same")

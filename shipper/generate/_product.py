@@ -14,6 +14,9 @@ CONFINED: Final = {
 }
 #: The same for a container that serves nothing over HTTP.
 SILENT: Final = {**CONFINED, "no-healthcheck": "true"}
+#: The recent copy of a shipper in its sandbox, as a variable of its command, and the disk that is asked for it, in MB.
+RECENT: Final = 'SHIPPER_PIPELINE__RECENT__DIRECTORY="$MESOS_SANDBOX/recent"'
+RECENT_DISK: Final = 1280
 #: Where the archive lies in the sandbox once Mesos has unpacked it.
 UNPACKED: Final = "./shipper/run"
 
@@ -40,6 +43,17 @@ def product(settings: Settings, *, state: bool = False) -> Definition:
 def secret_files(settings: Settings) -> list[Definition]:
     """Return the volumes that show a container the files with secrets."""
     return [mounted(settings.secrets_directory)] if settings.secrets_directory else []
+
+
+def key_files(settings: Settings, purpose: str) -> dict[str, str]:
+    """Return the variables that name an app its API key of Elasticsearch, as `shipper setup keys` writes the files."""
+    if not settings.elasticsearch_keys:
+        return {}
+    folder = f"{settings.secrets_directory}/elasticsearch"
+    found = {"SHIPPER_STORE__API_KEY_FILE": f"{folder}/{purpose}.key"}
+    if purpose == "writing":
+        found["SHIPPER_STORE__REPAIR_API_KEY_FILE"] = f"{folder}/repairing.key"
+    return found
 
 
 def cluster(settings: Settings, *, state: bool = False) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from shipper.generate._apps import Definition, as_json
 from shipper.generate._cluster_settings import Settings
-from shipper.generate._product import SILENT, cluster, command, environment, secret_files
+from shipper.generate._product import SILENT, cluster, command, environment, key_files, secret_files
 
 #: Starts never change, so that files do not; `shipper deploy` moves one on to the next run, at the same time of day.
 _RETENTION: Final = "R/2026-01-01T02:40:00Z/P1D"
@@ -47,7 +47,7 @@ def _retention(settings: Settings) -> Definition:
     """Return the daily removal of what is too old; what an app's label says is asked of Marathon."""
     asked = command(settings, "retention --json")
     told = "deletes records that are older than wanted, once a day"
-    found = environment(settings, SHIPPER_ENRICHERS=cluster(settings))["env"]
+    found = environment(settings, SHIPPER_ENRICHERS=cluster(settings), **key_files(settings, "removing"))["env"]
     # Chronos knows no secrets of Marathon's: what is secret comes from files.
     variables = [{"name": name, "value": text} for name, text in found.items() if isinstance(text, str)]
     made = job(settings, "shipper-retention", _RETENTION, told, asked)

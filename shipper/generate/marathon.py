@@ -17,7 +17,7 @@ from shipper.generate._apps import (
 )  # fmt: skip
 from shipper.generate._cluster_settings import Settings, read
 from shipper.generate._front import front_file, nginx
-from shipper.generate._product import cluster, command, environment, product
+from shipper.generate._product import RECENT, RECENT_DISK, cluster, command, environment, key_files, product
 from shipper.generate._third_party import elasticsearch, kibana
 
 __all__ = ["Settings", "generate", "read"]
@@ -54,8 +54,9 @@ def _shipper(settings: Settings) -> Definition:
     ports = [Port("relp", settings.relp_port, "tcp"), Port("http", settings.shipper_port)]
     return {
         "id": f"{settings.group}/shipper",
-        "cmd": command(settings, "run", _RELP),
+        "cmd": command(settings, "run", f"{_RELP} {RECENT}"),
         **resources(1.0, 512),
+        "disk": RECENT_DISK,
         **beside(settings, settings.shippers),
         **kill_grace(settings, settings.drain_seconds + _AFTER_DRAIN),
         **on_host(settings, ports),
@@ -64,6 +65,7 @@ def _shipper(settings: Settings) -> Definition:
             settings,
             SHIPPER_PIPELINE__DRAIN_SECONDS=_drain_seconds(settings),
             SHIPPER_ENRICHERS=cluster(settings, state=True),
+            **key_files(settings, "writing"),
         ),
         **health("/health", 1),
         **readiness(settings, "/ready", "http"),
@@ -83,7 +85,9 @@ def _api(settings: Settings) -> Definition:
         **kill_grace(settings, settings.drain_seconds + _AFTER_DRAIN),
         **on_host(settings, ports),
         **product(settings),
-        **environment(settings, SHIPPER_SOURCES=[], **_feed(settings), **_behind_front(settings)),
+        **environment(
+            settings, SHIPPER_SOURCES=[], **_feed(settings), **_behind_front(settings), **key_files(settings, "reading")
+        ),
         **health("/health", 0),
         **readiness(settings, "/ready", "http"),
         **labels(settings, "api", ports),

@@ -68,6 +68,7 @@ def _secrets(settings: Settings) -> str:
             f"`{settings.secrets_directory}/tokens` must exist: one file for each token that may ask the API, named\n"
             "after who uses it: the token in its first line and, if wanted, `scopes: tail` and `apps: /shop/*` below.\n"
             "The one named `feed`, with `scopes: admin`, is what live tails at the API read the shippers with."
+            + (_KEY_FILES if settings.elasticsearch_keys else "")
             + (_KIBANA_FILE if settings.kibana else "")
             + _FRONT_FILES[settings.front_auth]
         ).replace("@directory@", settings.secrets_directory)
@@ -130,6 +131,9 @@ _KIBANA_FILE: Final = """
 `@directory@/kibana/kibana.yml` must exist, readable for user 1000: what Kibana's tasks must have in common,
 `xpack.security.encryptionKey`, `xpack.encryptedSavedObjects.encryptionKey` and `xpack.reporting.encryptionKey` (32
 characters or more each), and `elasticsearch.serviceAccountToken` when Elasticsearch asks who it is."""
+_KEY_FILES: Final = """
+`@directory@/elasticsearch` must hold what `shipper setup keys --directory` writes, readable for user @user@ only. A
+running app reads its file again when it changes: keys are rotated without a restart."""
 _PROOF_FILE: Final = """
 `@directory@/front/secret`: one line, `openssl rand -hex 32`, readable for root and user @user@. With it nginx proves
 to the API that it is nginx, as HAProxy passes on what anybody on a host sends."""

@@ -21,7 +21,8 @@ TOLD: Final[Mapping[Purpose, str]] = {
 VERSION: Final = 1
 
 _HEALTH: Final = "cluster:monitor/health"
-_TEMPLATES_READ: Final = "indices:admin/index_template/get"
+#: Which templates there are, and which version it is: a shipper says so when they are not what it needs.
+_SEEN: Final = ("indices:admin/index_template/get", "cluster:monitor/main")
 #: How full the disks are, and from where on indices become read-only.
 _DISKS: Final = ("cluster:monitor/nodes/stats", "cluster:monitor/settings")
 
@@ -43,7 +44,7 @@ def _table(cluster: str) -> dict[Purpose, tuple[tuple[str, ...], dict[str, tuple
     return {
         # read: a record whose id is taken is compared with its twin; the ledger asks which numbers are stored.
         "writing": (
-            (_HEALTH, _TEMPLATES_READ),
+            (_HEALTH, *_SEEN),
             {
                 records: ("create_doc", "auto_configure", "read"),
                 letters: ("create_doc", "auto_configure", "read"),
@@ -57,7 +58,7 @@ def _table(cluster: str) -> dict[Purpose, tuple[tuple[str, ...], dict[str, tuple
             (_HEALTH, *_DISKS),
             {
                 records: ("read", "delete", "delete_index", "monitor", "maintenance"),
-                ours: ("read", "index", "auto_configure", "delete", "delete_index", "monitor", "maintenance"),
+                ours: ("read", "index", "create_index", "delete", "delete_index", "monitor", "maintenance"),
             },
         ),
         "setting-up": (

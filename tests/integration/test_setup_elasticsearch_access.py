@@ -1,13 +1,12 @@
 """Real Elasticsearch with security and TLS of our own CA: each role does its work with exactly its privileges."""
 
 import base64
-import contextlib
 import json
 import ssl
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from shipper.cli import main
 from shipper.errors import StoreBusy, StoreUnusable
 from shipper.record import DUPLICATE, STORED, Fate, Repair
 from shipper.search.query import Query
-from shipper.search.retention import Removal
+from shipper.search.retention import Deletion, Removal
 from shipper.setup.elasticsearch_asking import Asked
 from shipper.setup.elasticsearch_roles import PURPOSES, descriptor
-from shipper.stores.elasticsearch import Config, ElasticsearchStore
+from shipper.stores.elasticsearch import Config
 from tests.contract.test_reports import report
 from tests.contract.test_stores import NOON, _entry, _letter, record
 from tests.servers.available import require_elasticsearch
@@ -122,14 +121,8 @@ def test_setting_up(secured: Secured, tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(error.splitlines()) == 1
 
 
-async def store_of(server: Secured, user: str, **more: Any) -> AsyncIterator[ElasticsearchStore]:
-    async with server.login(user, **more).build(CLUSTER) as store:
-        yield store
-
-
 async def test_writing(secured: Secured) -> None:
-    async with contextlib.aclosing(store_of(secured, "writing")) as stores:
-        store = await anext(stores)
+    async with secured.login("writing").build(CLUSTER) as store:
         assert await store.put([record(1), record(2)]) == [STORED] * 2
         different = record(1, "something else")
         outcomes = await store.put([record(2), different, record(3)])
@@ -151,8 +144,7 @@ async def test_writing(secured: Secured) -> None:
 
 
 async def test_repairing(secured: Secured) -> None:
-    async with contextlib.aclosing(store_of(secured, "repairing")) as stores:
-        store = await anext(stores)
+    async with secured.login("repairing").build(CLUSTER) as store:
         await store.repair([Repair(record(1).series, 1, DAY, {"service.name": "shop"})])
         await store.repair([Repair(record(1).series, 1, "2025.01.01", {"service.name": "shop"})])
         secured.http("POST", f"/logs-mesos.{CLUSTER}-*/_refresh")
@@ -179,8 +171,11 @@ async def test_removing(secured: Secured) -> None:
     async with secured.login("removing").keeper(CLUSTER) as keeper:
         days = [one.day for one in await keeper.days()]
         assert DAY in days
-        assert sum([count async for count in keeper.remove(Removal(DAY, ("/none",)))]) == 0
-        assert [count async for count in keeper.remove(Removal(DAY))] == [3]
+        assert sum([count async for count in keeper.remove(Removal(DAY, ("/none",)))]) == 3
+        assert [count async for count in keeper.remove(Removal(DAY))] == [0]
+        await keeper.note(Deletion(NOON, "test", Removal(DAY), 3, 0, "too old"))
+        assert len(await keeper.history(10)) == 1
+        assert await keeper.disk() is not None
         await keeper.forget(NOON + 10**18)
         assert DAY not in [one.day for one in await keeper.days()]
         with pytest.raises(StoreBusy, match="unauthorized"):

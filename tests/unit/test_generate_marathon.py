@@ -65,6 +65,7 @@ def test_every_setting_reaches_the_files() -> None:
         "front_names": "logs.example", "haproxy": "app", "agents": 7, "haproxy_group": "internal",
         "host_program": "/srv/shipper", "log_socket": "/srv/log", "marathon_urls": "http://m:1", "mesos_urls": "http://m:2",
         "state_directory": "/srv/state", "secrets_directory": "/srv/secrets", "secrets": "SHIPPER_STORE__PASSWORD=a/b",
+        "elasticsearch_keys": True,
     }  # fmt: skip
     assert changed.keys() == marathon.Settings.model_fields.keys()
     needs: dict[str, dict[str, object]] = {
@@ -73,6 +74,7 @@ def test_every_setting_reaches_the_files() -> None:
         "archive": {"package": "archive"},
         "agents": {"haproxy": "app"},
         "kibanas": {"secrets_directory": "/etc/secrets"},
+        "elasticsearch_keys": {"secrets_directory": "/etc/secrets"},
         "front_auth": {"secrets_directory": "/etc/secrets"},
         "front_tls_certificate": {"front_tls_certificate": "/a.pem", "front_tls_key": "/a.key"},
         "front_tls_key": {"front_tls_certificate": "/a.pem", "front_tls_key": "/a.key"},
@@ -180,6 +182,16 @@ def test_secrets_are_named_and_never_written() -> None:
     assert volumes == {"/etc/shipper/secrets": "RO", "/var/lib/shipper": "RW"}
 
 
+def test_each_app_has_its_own_key_file() -> None:
+    made = apps(secrets_directory="/etc/keys", elasticsearch_keys=True)
+    folder = "/etc/keys/elasticsearch"
+    shipper, api = (made[f"marathon-apps/{name}.json"]["env"] for name in ("shipper", "api"))
+    assert shipper["SHIPPER_STORE__API_KEY_FILE"] == f"{folder}/writing.key"
+    assert shipper["SHIPPER_STORE__REPAIR_API_KEY_FILE"] == f"{folder}/repairing.key"
+    assert api["SHIPPER_STORE__API_KEY_FILE"] == f"{folder}/reading.key"
+    assert "SHIPPER_STORE__REPAIR_API_KEY_FILE" not in api
+
+
 def test_containers_of_the_product_may_change_nothing() -> None:
     for path in ("shipper", "api", "samples/orders"):
         docker = apps()[f"marathon-apps/{path}.json"]["container"]["docker"]
@@ -276,6 +288,7 @@ def test_the_haproxy_app_runs_a_command_that_exists() -> None:
         ({"front_tls_certificate": "/a.pem"}, "front_tls_key"),
         ({"front_tls_certificate": "/a.pem;", "front_tls_key": "/a.key"}, "front_tls_certificate"),
         ({"kibanas": 2}, "secrets_directory"),
+        ({"elasticsearch_keys": True}, "secrets_directory"),
         ({"hosts": "("}, "hosts"),
         ({"hosts": "a;b"}, "hosts"),
         ({"host_program": "/opt/a b"}, "host_program"),

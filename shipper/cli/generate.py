@@ -91,7 +91,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--lock", metavar="FILE", type=Path, default=Path("requirements.lock"), help="default: %(default)s"
     )
     archive.set_defaults(function=_archive)
-    docs = programs.add_parser("docs", help="docs/configuration.md", description="The page of every setting.")
+    docs = programs.add_parser(
+        "docs",
+        help="docs/configuration.md and docs/fields.md",
+        description="The pages of every setting and of every field.",
+    )
     _add_out(docs)
     docs.set_defaults(function=_docs)
 
@@ -180,9 +184,9 @@ def _archive(options: argparse.Namespace) -> int:
 
 
 def _docs(options: argparse.Namespace) -> int:
-    from shipper.generate import configuration
+    from shipper.generate import configuration, fields
 
-    return _write(configuration.generate(), options.out)
+    return _write(configuration.generate() | fields.generate(), options.out)
 
 
 def _write(files: Mapping[str, str], directory: Path) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["keyword", "text", "date", "date_nanos", "long", "ip", "flattened", "unindexed"]
+Origin = Literal["ECS", "Filebeat", "ours"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,13 @@ class Field:
     name: str
     kind: Kind
     meaning: str
+
+    @property
+    def origin(self) -> Origin:
+        """Whose name it is."""
+        if self.name.startswith(("shipper.", "marathon.")):
+            return "ours"
+        return "Filebeat" if self.name == "log.offset" else "ECS"
 
 
 FIELDS: Final = (

@@ -241,6 +241,34 @@ def test_samples_log_on_their_hosts_and_tell_the_same_stories(run_dir: Path) -> 
 
 
 @pytest.mark.usefixtures("on_path")
+def test_nginx_in_front_runs_with_a_password_and_logs_on_its_host(run_dir: Path) -> None:
+    run_dir.chmod(0o755)  # its workers are another user
+    with Emulator(run_dir, agents=_AGENTS) as emulator, log_sockets(emulator) as heard:
+        for agent in _AGENTS.split(","):
+            secrets = emulator.root(agent) / "etc/shipper/front"
+            secrets.mkdir(parents=True)
+            (secrets / "secret").write_text("0123456789abcdef0123456789abcdef\n")
+            (secrets / "htpasswd").write_text("")
+        app = apps(front_auth="basic", secrets_directory="/etc/shipper")["marathon-apps/nginx.json"]
+        del app["dependencies"]
+        app["env"]["TMPDIR"] = str(run_dir)
+        assert post(f"{emulator.marathon}/v2/apps", app) == 201
+
+        def asked() -> bool:
+            tasks = json.loads(get(f"{emulator.marathon}/v2/apps//shipper/nginx"))["app"]["tasks"]
+            try:
+                get(f"http://{tasks[0]['host']}:{tasks[0]['ports'][0]}/kibana/app/x")
+            except urllib.error.HTTPError as error:
+                return error.code == 401
+            except (OSError, IndexError):  # not yet
+                return False
+            return False
+
+        wait_until(asked, 60, "nginx asks for a password")
+        wait_until(lambda: [line for line in list(heard) if b'"GET /kibana/app/x 401"' in line], 30, "its access log")
+
+
+@pytest.mark.usefixtures("on_path")
 @pytest.mark.parametrize("profile", ["0.9.1", "1.10"])
 def test_marathon_takes_every_app_and_runs_shipper_and_api(run_dir: Path, profile: str) -> None:
     quiet: dict[str, object] = {

@@ -11,6 +11,7 @@ _EPILOG: Final = """\
 examples:
   shipper setup elasticsearch --config shipper.yaml --dry-run         what would change
   shipper setup keys --config shipper.yaml --username elastic --directory /etc/shipper/keys
+  shipper setup kibana --url http://localhost:5601 --diff
 """
 
 

@@ -34,6 +34,8 @@ examples:
   shipper setup kibana --url https://logs/kibana --ca-file ca.pem --api-key-file /etc/shipper/keys/kibana.key --yes
   shipper setup kibana --space team-a --space team-b --settings kibana.yaml
 A space that is not there is created, with the navigation that has the logs view; others keep theirs without --sync.
+Alert rules work with the rights of who made them: made with a key, they stop when that key is invalidated, and the key
+must read our indices. Make them with --user, and Kibana gives each rule a key of its own.
 Who asks: --api-key-file, --user and --password-file, else $KIBANA_API_KEY, or $KIBANA_USER and $KIBANA_PASSWORD.
 It needs Kibana 8.9 or newer, and may be repeated; after an upgrade of shipper it should be.
 exit code: 0 all is as wanted, 1 --diff found differences, 2 an error that the text explains

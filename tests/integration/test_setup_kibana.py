@@ -7,10 +7,13 @@ import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from shipper.api.ask import Asking
+from shipper.api.kibana import Discover, base_url
+from shipper.api.short_links import ShortLinks
 from shipper.cli import main
 from shipper.generate import kibana as generated
 from shipper.setup.kibana_access import Access
@@ -393,3 +396,22 @@ def test_asks_before_it_changes_anything(setup: Command, kibana: FakeKibana) -> 
     assert setup()[0] == 2
     assert "nobody can be asked here; add --yes" in setup.error
     assert kibana.changes == []
+
+
+class _Free:
+    """Whoever asks for a short link, and has all the time of the store."""
+
+    def charge(self, seconds: float) -> None:
+        """Nothing is counted."""
+
+
+async def test_short_links_are_made_once(prism_url: str, kibana: FakeKibana, key_file: Path) -> None:
+    kibana.spaces["team-a"] = {"id": "team-a", "name": "team-a"}
+    asked, caller = Discover("log.level : error"), cast(Asking, _Free())
+    base = base_url(prism_url, "team-a")
+    slug = await ShortLinks(base, key_file).slug(asked, caller)
+    assert await ShortLinks(base, key_file).slug(asked, caller) == slug  # another process: Kibana says 409
+    [(space, name)] = kibana.slugs
+    assert (space, name) == ("team-a", slug)
+    assert kibana.slugs[space, name]["locator"]["state"]["dataViewId"] == "logs-mesos-team-a"
+    assert kibana.asked[-2:] == ["POST /s/team-a/api/short_url", f"GET /s/team-a/api/short_url/_slug/{slug}"]

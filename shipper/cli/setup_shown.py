@@ -12,7 +12,8 @@ from shipper.errors import ConfigError
 
 _COLOURS: Final = {
     "create": GREEN, "created": GREEN, "change": YELLOW, "changed": GREEN, "unchanged": DIM, "later": DIM,
-    "blocked": RED, "invalidate": YELLOW, "invalidated": GREEN,
+    "blocked": RED, "invalidate": YELLOW, "invalidated": GREEN, "overwrite": RED, "overwritten": GREEN,
+    "remove": RED, "removed": GREEN, "left": DIM, "old": YELLOW,
 }  # fmt: skip
 _WIDTH: Final = max(map(len, _COLOURS))
 

@@ -99,7 +99,7 @@ def lines(found: "Found", style: Style) -> Iterator[str]:
 
 
 def _row(one: Usage, days: int) -> tuple[str, ...]:
-    growth = "" if one.growth is None else f"{one.growth:+,.0f} %"
+    growth = "" if one.growth is None else f"{round(one.growth):+,} %"
     name = one_line(one.name) or "(none)"
     return (
         name if cells(name) <= _WIDEST_NAME else fit(name, _WIDEST_NAME),
@@ -117,13 +117,14 @@ def _disk_lines(found: "Found", rate: float, style: Style) -> Iterator[str]:
         yield "how much disk is free is not known: these credentials may not ask Elasticsearch (privilege monitor)"
         return
     disk = found.disk
-    kept = f", {bytes_in_words(disk.kept_free)} of it kept free (watermark)" if disk.kept_free else ""
+    mark = f", {bytes_in_words(disk.kept_free)} of it kept free (watermark)" if disk.kept_free else ""
     left = _lasts(found, disk, rate)
     if left is None:
-        how = "never full" if rate else "nobody knows when it is full, as nothing was written"
+        kept = count(found.retention_days, "day")
+        how = f"never full, as {kept} are kept" if rate else "nobody knows when it is full, as nothing was written"
     else:
         how = f"full in {left:,.0f} days" if left >= 1 else "full within a day"
-    text = f"disk: {bytes_in_words(disk.free)} of {bytes_in_words(disk.total)} free{kept}; at this rate {how}"
+    text = f"disk: {bytes_in_words(disk.free)} of {bytes_in_words(disk.total)} free{mark}; at this rate {how}"
     yield style.paint(text, RED if left is not None and left < _SOON_DAYS else "")
 
 

@@ -65,7 +65,8 @@ def _reason(error: HTTPError) -> str:
     except (HTTPException, OSError, ValueError):
         return ""
     said = body.get("reason") if isinstance(body, dict) else None
-    return f": {' '.join(said.split())}" if isinstance(said, str) and said.isprintable() else ""
+    line = " ".join(said.split()) if isinstance(said, str) else ""
+    return f": {line}" if line and line.isprintable() else ""
 
 
 def _ahead(date: str | None, began: float, ended: float) -> tuple[float, float] | None:

@@ -1,10 +1,15 @@
 """Days that are closed: listed, deleted as a whole, and no error when single records should go out of them."""
 
+import time
+
+import pytest
+
 from shipper.record.times import day, from_ns
 from shipper.search.retention import Removal
+from shipper.stores import _elasticsearch_retention
 from tests.contract.store_world import http
 from tests.contract.test_stores import DAY_NS, NOON, put_all, record
-from tests.integration.test_elasticsearch_store import settings
+from tests.integration.test_elasticsearch_store import answering, settings
 
 
 async def test_closed_days(elasticsearch_8: str) -> None:
@@ -21,3 +26,26 @@ async def test_closed_days(elasticsearch_8: str) -> None:
         assert [found.day for found in await keeper.days()] == [day(from_ns(NOON - DAY_NS))]
         await anext(keeper.remove(Removal(old.day)))
         assert await keeper.days() == []
+
+
+async def test_single_records_go_in_small_requests_with_pauses(
+    elasticsearch_8: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_elasticsearch_retention, "_BULK", 5)
+    made = settings(elasticsearch_8, retention_records_per_second=40)
+    async with made.build("slowdays") as store:
+        await put_all(store, [record(number, at=NOON - DAY_NS) for number in range(1, 21)])
+    http("POST", f"{elasticsearch_8}/logs-mesos.slowdays-*/_refresh")
+    began = time.monotonic()
+    async with made.keeper("slowdays") as keeper:
+        assert keeper.records_per_second == 40
+        removal = Removal(day(from_ns(NOON - DAY_NS)), ("/none",))
+        assert [count async for count in keeper.remove(removal) if count] == [5, 5, 5, 5]
+        assert await keeper.count(removal) == 0
+    assert time.monotonic() - began >= 20 / 40
+
+
+async def test_the_room_is_not_known_to_who_may_not_ask() -> None:
+    body = b'{"error":{"type":"security_exception","reason":"action is unauthorized"},"status":403}'
+    async with answering("403 Forbidden", body) as url, settings(url).keeper("c") as keeper:
+        assert await keeper.disk() is None

@@ -1,7 +1,8 @@
 """What each space shall have: what `shipper generate kibana` writes, with ids of the space's own.
 
 Source: saved objects of these types are shareable since Kibana 8.0: an id that is taken in another space is a conflict
-for a data view or a rule, and an import silently gives the object a random id, which no link knows (from memory).
+for a data view or a rule, and an import silently gives the object a random id, which no link knows. Known from its
+sources; not tried on a running Kibana.
 """
 
 import uuid

@@ -87,7 +87,7 @@ class WithRecent(Reader):
         if not self._copies.any:
             return await self._reader.around(around)
         try:
-            return await self._in_time(self._reader.around(around), _IN_TROUBLE_SECONDS if self._since else None)
+            return await self._in_time(self._reader.around(around), self._patience)
         except StoreBusy as busy:
             self._note(str(busy))
             found = await self._around(around)
@@ -97,11 +97,11 @@ class WithRecent(Reader):
 
     async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
         """Ask the store: copies are not counted."""
-        return await self._in_time(self._reader.counts(query, buckets, by), self._patience)
+        return await self._reader.counts(query, buckets, by)
 
     async def top(self, query: Query, field: str, limit: int) -> Top:
         """Ask the store: copies are not counted."""
-        return await self._in_time(self._reader.top(query, field, limit), self._patience)
+        return await self._reader.top(query, field, limit)
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """Ask the store."""
@@ -109,15 +109,15 @@ class WithRecent(Reader):
 
     async def ledger(self, *hosts: str) -> list[Entry]:
         """Ask the store."""
-        return await self._in_time(self._reader.ledger(*hosts), self._patience)
+        return await self._reader.ledger(*hosts)
 
     async def reports(self, *hosts: str) -> list[Report]:
         """Ask the store."""
-        return await self._in_time(self._reader.reports(*hosts), self._patience)
+        return await self._reader.reports(*hosts)
 
     async def present(self, series: str, numbers: Range, limit: int = 10_000) -> list[Range]:
         """Ask the store."""
-        return await self._in_time(self._reader.present(series, numbers, limit), self._patience)
+        return await self._reader.present(series, numbers, limit)
 
     async def healthy(self) -> str | None:
         """Ask the store."""

@@ -1,0 +1,98 @@
+"""Elasticsearch killed under rsyslogd's traffic: stories from the recent copy meanwhile; in the end everything once.
+
+The same for ten minutes, with figures: `make outage`.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench.outage_writer import request_of
+from tests.e2e.delivery import messages_in_elasticsearch, numbers, tally, wait_settled
+from tests.e2e.peers import metric, ready
+from tests.integration.host import Host
+from tests.servers.available import require_elasticsearch
+from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.process import free_port, wait_until
+from tests.shipper_process import ShipperProcess
+
+#: Of each part: before Elasticsearch is killed, and after it.
+PART = 1000
+#: The promise is 200 ms; a machine for tests may be busy with other things.
+STORY_SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Elasticsearch]:
+    """An Elasticsearch of this file's own: it is killed."""
+    require_elasticsearch("9.2.0")
+    with tempfile.TemporaryDirectory(prefix="shipper-es-", ignore_cleanup_errors=True) as directory:
+        found = Elasticsearch("9.2.0", Path(directory))
+        found.start()
+        try:
+            yield found
+        finally:
+            found.stop()
+
+
+def burst(host: Host, first: int, last: int) -> None:
+    """Write numbered records, ten of a request."""
+    stamp = time.strftime("%b %e %H:%M:%S")
+    host.write(
+        *(
+            f"<14>{stamp} shop[7]: record {number} request_id={request_of(number)} of the burst".encode()
+            for number in range(first, last + 1)
+        )
+    )
+
+
+def received(shipper: ShipperProcess) -> float:
+    return metric(shipper, "shipper_records_received_total")
+
+
+def asked(shipper: ShipperProcess, request_id: str) -> tuple[float, dict[str, Any]]:
+    """How long the story of a request took, at the median of five, and the last one."""
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        told = shipper.get(f"/api/v1/requests/{request_id}")
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds), told
+
+
+@pytest.mark.alone
+def test_elasticsearch_killed_and_asked_meanwhile(server: Elasticsearch, rsyslogd: str, run_dir: Path) -> None:
+    cluster, port = run_dir.name.lower().replace("-", "_"), free_port()
+    store = {"type": "elasticsearch", "urls": [server.url], "replicas": 0, "request_seconds": 5}
+    recent = {"recent": {"directory": str(run_dir / "recent")}}
+    shipper = ShipperProcess(run_dir / "shipper", store, port=port, cluster=cluster, pipeline=recent)
+    with shipper, Host(rsyslogd, run_dir, port) as host:
+        burst(host, 1, PART)
+        wait_until(lambda: tally(shipper).stored >= PART, 60, "all is stored")
+        assert asked(shipper, request_of(500))[1]["source"] == "store"
+        server.process.kill9()
+        before = received(shipper)
+        burst(host, PART + 1, 2 * PART)
+        wait_until(lambda: received(shipper) >= before + PART, 60, "the shipper has read the rest")
+        wait_until(lambda: ready(shipper), 30, "/ready says no")
+        for number in (500, PART + 500):  # stored, and not stored
+            seconds, told = asked(shipper, request_of(number))
+            assert seconds < STORY_SECONDS
+            assert told["source"] == "recent"
+            assert numbers([one["message"] for one in told["records"]]) == list(range(number, number + 10))
+            assert told["verdict"]["state"] == "incomplete"
+            assert "the store does not answer since" in told["verdict"]["reasons"][0]
+        found = shipper.get("/api/v1/records?limit=1000&order=oldest&query=request*")
+        assert found["source"] == "recent"
+        server.start()
+        wait_until(lambda: ready(shipper) is None, 60, "/ready says yes")
+        settled = wait_settled(shipper, 2 * PART)
+        assert (settled.stored, settled.missing, settled.rejected) == (2 * PART, 0, 0)
+        wait_until(lambda: asked(shipper, request_of(PART + 500))[1]["source"] == "store", 30, "the store is asked")
+        assert "Traceback" not in shipper.log.read_text()
+    assert numbers(messages_in_elasticsearch(server.url, cluster)) == list(range(1, 2 * PART + 1))

@@ -90,8 +90,8 @@ _KIBANA: Final = """\
       proxy_pass http://shipper_kibana;
       error_page 502 504 = @shipper_kibana_away;
     }
-    # The page of an app: also when HAProxy has no task of Kibana, or Kibana is still starting.
-    location ~ ^/kibana/(s/[a-z0-9_-]+/)?app/ {
+    # A page: words also when HAProxy has no task of Kibana, or Kibana is still starting.
+    location ~ ^/kibana/(s/[a-z0-9_-]+/)?(app/|$) {
 @asks@      proxy_read_timeout 120s;
       proxy_pass http://shipper_kibana;
       proxy_intercept_errors on;

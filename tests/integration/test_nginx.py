@@ -39,6 +39,7 @@ def front(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fron
         ("/kibana/", "kibana"),
         ("/kibana/app/discover", "kibana"),
         ("/kibana/s/shop/app/r/s/x", "kibana"),
+        ("/kibana/s/shop/", "kibana"),
         ("/kibana/api/status", "kibana"),
         ("/kibana/../x", "api"),
     ],
@@ -170,9 +171,10 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused(front: Front, head: b
 def test_a_server_that_is_busy_says_so_itself_but_a_page_of_kibana_does_not(front: Front) -> None:
     for path in ("/busy", "/api/v1/busy", "/kibana/api/busy"):
         assert (front.ask(path).status, front.ask(path).told["path"]) == (503, path)
-    page = front.ask("/kibana/app/busy")
-    assert (page.status, page.headers["content-type"]) == (503, "text/html")
-    assert b"Kibana is not running" in page.body
+    for path in ("/kibana/app/busy", "/kibana/s/shop/app/busy", "/kibana/?busy"):
+        page = front.ask(path)
+        assert (page.status, page.headers["content-type"]) == (503, "text/html")
+        assert b"Kibana is not running" in page.body
 
 
 def test_nobody_behind_is_said_in_words(nginx: str, run_dir: Path) -> None:

@@ -1,6 +1,7 @@
 """nginx in front asks who is there: TLS, passwords, an outer proxy; and the API behind it knows who asked."""
 
 import json
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -52,8 +53,20 @@ def test_a_password_names_the_user_and_goes_no_further(nginx: str, run_dir: Path
                 assert (answer.status, named(answer), heard(answer, "authorization")) == (200, ["ann"], []), path
             assert front.ask("/nginx-health").status == 200
             assert front.ask("/nginx-ready").status == 200
+            assert _logged(front, "/kibana/app/x") == "ann"
             (front.secrets / "front/htpasswd").write_text("")
             assert front.ask("/", headers=ANN).status == 401, "read again"
+
+
+def _logged(front: Front, path: str) -> str:
+    """Who asked for a path, as the access log says."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(front.socket))
+        front.socket.chmod(0o666)
+        log.settimeout(30)
+        front.ask(path, headers={**FORGED, **ANN})
+        line = log.recv(65536)
+    return str(json.loads(line[line.index(b"{") :])["user_id"])
 
 
 def test_a_token_of_the_api_needs_no_password_and_opens_nothing_else(nginx: str, run_dir: Path) -> None:

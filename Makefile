@@ -14,11 +14,11 @@ UV_COMPILE := .cache/uv/bin/uv pip compile --quiet --universal --python-version 
 pytest = $(BIN)/python -m pytest $(1) $(T) || test $$? -eq 5
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
-.PHONY: help run test check bench chaos cluster outage archive dev servers lock clean
+.PHONY: help run test check bench bench-index chaos cluster outage archive dev servers lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/runtime.stamp ## run the product on this machine
 	$(BIN)/shipper demo
@@ -35,6 +35,9 @@ check: .venv/dev.stamp ## format, lint, types and import rules; seconds
 
 bench: .venv/dev.stamp ## measure this machine
 	$(BIN)/python -m tests.bench
+
+bench-index: servers ## bytes and processor time per record in Elasticsearch; fewer than 1,000,000: make bench-index RECORDS=100000
+	$(BIN)/python -m tests.bench.index --records $(or $(RECORDS),1000000)
 
 chaos: servers ## kill, stop and starve the parts of a host and count every record; one fault: make chaos S=4
 	$(BIN)/python -m tests.chaos $(S)

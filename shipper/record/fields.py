@@ -121,6 +121,11 @@ FIELDS: Final = (
         "keyword",
         "who told of its task: registry, late (the registry, after the record was stored), task_id, host",
     ),
+    Field(
+        "shipper.ignored",
+        "unindexed",
+        "fields whose value is kept and shown, but found by no question as the index could not take it; never stored",
+    ),
     Field("shipper.peer", "keyword", "address that sent it, for records that no host of ours stamped"),
 )
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from shipper.record.times import from_ns
 from shipper.search.query import Around, Neighbours
 from shipper.stores._agreement import within
-from shipper.stores._elasticsearch_questions import notes
+from shipper.stores._elasticsearch_questions import notes, record_of
 from shipper.stores._elasticsearch_where import compiled, equals, one_letter_more
 
 #: Most neighbours on each side.
@@ -42,4 +42,4 @@ def neighbours(before: dict[str, Any] | None, after: dict[str, Any] | None, *kno
 
 
 def _records(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
-    return [hit["_source"] for hit in answer["hits"]["hits"]] if answer else []
+    return [record_of(hit) for hit in answer["hits"]["hits"]] if answer else []

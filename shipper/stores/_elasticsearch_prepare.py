@@ -4,7 +4,8 @@ Several shippers of different versions run side by side during an upgrade; the n
 """
 
 import logging
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from shipper.errors import StoreBusy, StoreRejected, StoreUnusable
 from shipper.stores._elasticsearch_server import Server
@@ -12,6 +13,9 @@ from shipper.stores._elasticsearch_templates import VERSION, TemplateSettings, s
 
 if TYPE_CHECKING:
     from shipper.stores.elasticsearch import Config
+
+#: The first version that takes `index.seq_no.index_options`.
+_WITHOUT_SEQ_NO_INDEX: Final = (9, 2)
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +26,8 @@ async def template_settings(server: Server, config: "Config", cluster: str) -> T
     Who may not see how large they are gets one shard. StoreBusy when Elasticsearch does not answer.
     """
     shards = config.shards or shards_for(await _largest_day(server, cluster))
-    return TemplateSettings(config.replicas, config.index_mode, shards)
+    seq_no_index = await _version(server) < _WITHOUT_SEQ_NO_INDEX
+    return TemplateSettings(config.replicas, config.index_mode, shards, seq_no_index)
 
 
 async def put_templates(server: Server, config: "Config", cluster: str) -> None:
@@ -66,6 +71,21 @@ async def _largest_day(server: Server, cluster: str) -> int:
         return 0
     days = (answer or {}).get("indices", {}).values()
     return max((day["primaries"]["store"]["size_in_bytes"] for day in days), default=0)
+
+
+async def _version(server: Server) -> tuple[int, int]:
+    """Return major and minor version of Elasticsearch; (0, 0) when it does not say or we may not know."""
+    try:
+        answer: Any = await server.ask("GET", "/")
+    except StoreRejected:
+        return 0, 0
+    except StoreBusy as error:
+        if not _forbidden(error):
+            raise
+        return 0, 0
+    version = answer.get("version") if answer else None
+    found = re.match(r"(\d{1,4})\.(\d{1,4})\.", str(version.get("number"))) if isinstance(version, dict) else None
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _forbidden(error: StoreBusy) -> bool:

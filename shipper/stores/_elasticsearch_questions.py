@@ -53,10 +53,17 @@ def page(answer: dict[str, Any] | None, query: Query, *known: str) -> Page:
     hits = answer["hits"]["hits"]
     shown = hits[: query.limit]
     return Page(
-        records=[hit["_source"] for hit in shown],
+        records=[record_of(hit) for hit in shown],
         next=Place(*shown[-1]["sort"]) if len(hits) > query.limit and shown else None,
         incomplete=(*known, *notes(answer)),
     )
+
+
+def record_of(hit: dict[str, Any]) -> dict[str, Any]:
+    """Return the record that a hit holds, with the names of its fields that the index could not take."""
+    record: dict[str, Any] = hit["_source"]
+    ignored = hit.get("_ignored")
+    return record | {"shipper.ignored": sorted(ignored)} if ignored else record
 
 
 def notes(answer: dict[str, Any]) -> list[str]:

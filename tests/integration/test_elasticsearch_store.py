@@ -121,7 +121,7 @@ async def test_template_has_all_fields_and_nothing_is_added(elasticsearch_url: s
     assert _leaves(found["mappings"]["properties"]) == {field.name for field in FIELDS}
     said = found["settings"]["index"]
     assert (said["mode"], said["codec"], said["refresh_interval"]) == ("standard", "best_compression", "1s")
-    assert said["sort"]["field"] == ["service.name", "@timestamp"]
+    assert said["sort"]["field"] == ["service.name", "host.name", "@timestamp"]
 
 
 def _leaves(properties: dict[str, Any], prefix: str = "") -> set[str]:

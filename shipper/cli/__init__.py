@@ -68,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.function(options))
     except ShipperError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from shipper.api.visible import visible  # only here: no other command pays for it
+
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

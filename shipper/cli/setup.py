@@ -2,7 +2,6 @@
 
 import argparse
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Final
 
 #: Files with sub-commands, in the order of the help.
@@ -11,6 +10,7 @@ _EPILOG: Final = """\
 examples:
   shipper setup elasticsearch --config shipper.yaml --dry-run         what would change
   shipper setup keys --config shipper.yaml --username elastic --directory /etc/shipper/keys
+  shipper setup kibana --help
   shipper setup kibana --url http://localhost:5601 --diff
 """
 
@@ -26,5 +26,4 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parts = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for part in _PARTS:
-        if find_spec(f"shipper.cli.{part}"):
-            import_module(f"shipper.cli.{part}").add_command(parts)
+        import_module(f"shipper.cli.{part}").add_command(parts)

@@ -53,7 +53,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    setup_login.add_options(parser)
+    setup_login.add_options(parser, by_key=False)
     setup_shown.add_options(parser)
     add = parser.add_argument
     add("--directory", metavar="DIRECTORY", type=Path, required=True, help="folder of the key files")

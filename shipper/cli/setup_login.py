@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 _MOST_BYTES = 1024
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which cluster, and who asks."""
+def add_options(parser: argparse.ArgumentParser, *, by_key: bool = True) -> None:
+    """Add the options that say which cluster, and who asks; an API key only where one is enough."""
     config = os.environ.get("SHIPPER_CONFIG")
     parser.add_argument("--config", metavar="FILE", default=config, help="YAML file (default $SHIPPER_CONFIG)")
     login = parser.add_argument_group("login", "default: that of the configuration")
     login.add_argument("--username", metavar="NAME", help="user name; the password is asked for on the terminal")
     login.add_argument("--password-file", metavar="FILE", type=Path, help="file with its password")
-    login.add_argument("--api-key-file", metavar="FILE", type=Path, help="file with an API key for set-up")
+    if by_key:
+        login.add_argument("--api-key-file", metavar="FILE", type=Path, help="file with an API key for set-up")
+    else:
+        parser.set_defaults(api_key_file=None)
 
 
 def load(options: argparse.Namespace) -> "tuple[Whole, Config]":

@@ -24,7 +24,7 @@ _HEALTH: Final = "cluster:monitor/health"
 #: Which templates there are, and which version it is: a shipper says so when they are not what it needs.
 _SEEN: Final = ("indices:admin/index_template/get", "cluster:monitor/main")
 #: How full the disks are, and from where on indices become read-only.
-_DISKS: Final = ("cluster:monitor/nodes/stats", "cluster:monitor/settings")
+_DISKS: Final = ("cluster:monitor/nodes/stats", "cluster:monitor/allocation/stats", "cluster:monitor/settings")
 
 
 def descriptor(purpose: Purpose, cluster: str) -> dict[str, Any]:

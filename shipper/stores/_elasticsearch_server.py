@@ -136,7 +136,7 @@ class Server:
             return StoreFull(f"{self._where}: {waits}")
         if status in (401, 403):
             return StoreBusy(f"{self._where}: {what} with these credentials: {said}")
-        if status in (400, 413):
+        if status in (400, 405, 413):
             return StoreRejected(f"{self._where}: {status} {said}")
         return StoreBusy(f"{self._where}: {status} {said}")
 

@@ -18,6 +18,7 @@ from shipper.setup.elasticsearch_plan import Step
 from shipper.setup.elasticsearch_roles import PURPOSES, descriptor
 from shipper.stores._elasticsearch_templates import TemplateSettings, templates
 from shipper.stores.elasticsearch import Config
+from tests.unit.cluster_server import serving
 from tests.unit.elasticsearch_world import PASSWORD, USER, Fake, elasticsearch
 
 PATTERNS = ("logs-mesos.prod-*", "shipper-ledger.prod")
@@ -107,6 +108,14 @@ def test_no_elasticsearch_in_the_configuration(tmp_path: Path, capsys: pytest.Ca
     assert "store.type is sqlite: there is no Elasticsearch to set up" in capsys.readouterr().err
 
 
+def test_two_logins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "shipper.yaml"
+    path.write_text("store: {type: elasticsearch}\n")
+    login = ["--api-key-file", "x", "--username", "y"]
+    assert main(["setup", "elasticsearch", "--config", str(path), *login]) == 2
+    assert "either --username or --api-key-file, not both" in capsys.readouterr().err
+
+
 async def test_a_login_that_is_not_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with elasticsearch() as fake:
         path = tmp_path / "shipper.yaml"
@@ -115,6 +124,19 @@ async def test_a_login_that_is_not_accepted(tmp_path: Path, capsys: pytest.Captu
         )
         assert await asyncio.to_thread(main, ["setup", "elasticsearch", "--config", str(path)]) == 2
     assert "the login is not accepted: check the key" in capsys.readouterr().err
+
+
+async def test_no_answer_steers_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reply = {"error": {"type": "illegal_argument_exception", "reason": "\x1b[2Jgone\n\x07"}, "status": 400}
+    async with serving() as server:
+        server.replies["GET /"] = (400, reply)
+        path = tmp_path / "shipper.yaml"
+        path.write_text(yaml.safe_dump({"store": {"type": "elasticsearch", "urls": [server.url]}}))
+        assert await asyncio.to_thread(main, ["setup", "elasticsearch", "--config", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "gone" in error
+    assert not set(error) & {"\x1b", "\x07"}
+    assert len(error.splitlines()) == 1
 
 
 def test_a_key_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,8 +111,8 @@ async def test_a_folder_that_takes_no_file(tmp_path: Path, capsys: pytest.Captur
 
 
 REFUSED: dict[str, tuple[list[str], str]] = {
-    "an API key makes none": (["--api-key-file", "x"], "keys are made by a user: give --username"),
-    "two logins": (["--api-key-file", "x", "--username", "y"], "either --username or --api-key-file"),
+    "nobody named": ([], "keys are made by a user: give --username"),
+    "a password alone": (["--password-file", "x"], "--password-file needs --username"),
     "grace alone": (["--grace", "5", "--username", "y"], "--grace belongs to --rotate"),
     "nobody to ask": (["--username", "y"], "nobody can be asked for the password here: give --password-file"),
     "no such file": (["--username", "y", "--password-file", "/none"], "/none: cannot read the password"),

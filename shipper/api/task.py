@@ -8,11 +8,13 @@ from typing import Any, Final
 from shipper.api.accounts import books
 from shipper.api.question import is_request_id
 from shipper.api.shown import identify, level_rank, moment
+from shipper.cluster import task_ids
 from shipper.errors import QueryError
 from shipper.record.levels import LEVELS, at_least
-from shipper.search.expression import Equals
+from shipper.search.expression import And, Equals, Expression
 from shipper.search.holes import Hole
-from shipper.search.query import Query
+from shipper.search.names import APP_ID
+from shipper.search.query import Query, Top
 from shipper.search.story_verdict import Verdict
 from shipper.stores import Reader
 
@@ -75,18 +77,18 @@ class Task:
 
 
 def is_task_id(text: str) -> bool:
-    r"""Whether a text can be the id of a Mesos task: 1 to 255 characters, no control character, no `/` or `\`.
+    """Whether a text can be the id of a Mesos task: 1 to 255 characters that can be seen, not `.` or `..`.
 
-    Source: Mesos, `common::validation::validateID`.
+    Source: Mesos, `common::validation::validateID`; its newer versions take no `/`, older ones did, in what a Chronos
+    job was called with.
     """
-    known = 0 < len(text) <= _LONGEST_ID and text not in (".", "..")
-    return known and text.isprintable() and not any(sign in text for sign in "/\\")
+    return 0 < len(text) <= _LONGEST_ID and text.isprintable() and text not in (".", "..")
 
 
 def task_id(text: str) -> str:
     """Return the id of a task that is one; QueryError otherwise."""
     if not is_task_id(text):
-        raise QueryError("task: an id has 1 to 255 characters that can be seen, and no / or \\")
+        raise QueryError("task: an id has 1 to 255 characters, all of which can be seen")
     return text
 
 
@@ -95,42 +97,56 @@ async def tell_task(reader: Reader, id: str, at: int | None, now: int) -> tuple[
 
     A time `at` which it wrote at makes it quicker.
     """
-    asked = Query(where=Equals(TASK, id), limit=1)
-    page = await reader.search(replace(asked, start=at))
-    if not page.records and at is not None:
-        page = await reader.search(asked)
-    if not page.records:
-        return None, list(page.incomplete)
-    last = moment(page.records[0])
-    life = replace(asked, start=max(0, last - _LIFE_NS), end=last + 1)
+    newest, notes = await _newest(reader, id, at)
+    if newest is None:
+        return None, notes
+    last = moment(newest)
+    where = _where(id, _first([newest], APP_ID))
+    life = Query(where=where, start=max(0, last - _LIFE_NS), end=last + 1, limit=1)
     return await _told(reader, id, life, now), []
 
 
+async def _newest(reader: Reader, id: str, at: int | None) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the last record of a task, or None and why it may have been missed."""
+    said = task_ids.read(id)
+    guess = Query(where=_where(id, "" if said is None else said.app_id or said.job), limit=1)
+    for asked in dict.fromkeys((replace(guess, start=at), guess, replace(guess, where=_where(id, "")))):
+        page = await reader.search(asked)
+        if page.records:
+            return page.records[0], []
+    return None, list(page.incomplete)
+
+
+def _where(id: str, app_id: str) -> Expression:
+    """Return what a task's records match; among those of their app a store finds them sooner."""
+    mine = Equals(TASK, id)
+    return And((mine, Equals(APP_ID, app_id))) if app_id else mine
+
+
 async def _told(reader: Reader, id: str, life: Query, now: int) -> Task | None:
-    page, oldest, levels, errors = await asyncio.gather(
+    page, oldest, levels = await asyncio.gather(
         reader.search(replace(life, limit=MOST_RECORDS)),
         reader.search(replace(life, newest_first=False)),
         reader.top(life, "log.level", len(LEVELS) + 10),
-        reader.search(replace(life, levels=at_least("error"))),
     )
     if not (page.records and oldest.records):
         return None  # deleted between two questions
     records = [identify(record) for record in page.records]
     first, last = moment(oldest.records[0]), moment(records[0])
     hosts = _values(records, "host.name")
-    siblings, (verdict, holes, unknown) = await asyncio.gather(
-        _siblings(reader, id, records, first, last), _account(reader, hosts[:_MOST_HOSTS], first, last, now)
+    siblings, (verdict, holes, unknown), last_error = await asyncio.gather(
+        _siblings(reader, id, records, first, last),
+        _account(reader, hosts[:_MOST_HOSTS], first, last, now),
+        _last_error(reader, life, records),
     )
     notes = dict.fromkeys((*page.incomplete, *oldest.incomplete, *levels.incomplete, *unknown))
     if life.start and first - life.start < _HOUR_NS:
         notes["only the 7 days before its last record were looked at; it may be older"] = None
     is_job = records[0].get("orchestrator.resource.type") == "job"
-    counted = dict(levels.values)
-    rank = {level: place for place, level in enumerate(LEVELS)}
     return Task(
         id=id,
         app=_first(records, "service.name"),
-        app_id=_first(records, "orchestrator.resource.name"),
+        app_id=_first(records, APP_ID),
         is_job=is_job,
         versions=_values(records, "service.version") or _values(records, "marathon.app.version"),
         hosts=hosts,
@@ -138,16 +154,33 @@ async def _told(reader: Reader, id: str, life: Query, now: int) -> Task | None:
         first=first,
         last=last,
         total=levels.total,
-        levels={level: counted[level] for level in sorted(counted, key=lambda one: -rank.get(one, -1))}
-        | ({"": levels.without} if levels.without else {}),
+        levels=_levels(levels),
         records=records,
-        last_error=identify(errors.records[0]) if errors.records else None,
+        last_error=last_error,
         requests=_requests(records),
         siblings=siblings,
         verdict=verdict,
         holes=holes,
         incomplete=list(notes),
     )
+
+
+def _levels(found: Top) -> dict[str, int]:
+    """Return level → records: the most important first, "" for those without one last."""
+    rank = {level: place for place, level in enumerate(LEVELS)}
+    counts = dict(sorted(found.values, key=lambda item: -rank.get(item[0], -1)))
+    return counts | ({"": found.without} if found.without else {})
+
+
+async def _last_error(reader: Reader, life: Query, records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the newest error: the store is asked only when it is not among the newest records."""
+    for record in records:
+        if level_rank(record) >= _ERROR_RANK:
+            return record
+    if len(records) < MOST_RECORDS:
+        return None
+    found = (await reader.search(replace(life, levels=at_least("error")))).records
+    return identify(found[0]) if found else None
 
 
 def _values(records: Iterable[dict[str, Any]], name: str) -> list[str]:
@@ -174,7 +207,7 @@ async def _siblings(
     reader: Reader, id: str, records: Sequence[dict[str, Any]], first: int, last: int
 ) -> list[tuple[str, int]]:
     """Return the tasks that wrote for the same app while it did, or shortly before or after."""
-    names = ("orchestrator.resource.name", "service.name")
+    names = (APP_ID, "service.name")
     app = next((Equals(name, value) for name in names if (value := _first(records, name))), None)
     if app is None:
         return []

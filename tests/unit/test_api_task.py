@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx
 import pytest
@@ -41,7 +41,7 @@ def reader() -> MemoryReader:
     mine[12] |= {"http.request.id": "r-1"}
     mine[50] |= {"http.request.id": "r/2="}
     del mine[20]["log.level"]
-    siblings = [_of_task(70, OTHER), _of_task(71, "a/b")]
+    siblings = [_of_task(70, OTHER), _of_task(71, "a\nb")]
     elsewhere = [record(80, "another app", at=NOW, service__name="bank", orchestrator__resource__id="bank.1")]
     found = MemoryReader(*mine, *siblings, *elsewhere)
     found.entries = [entry("65614f3a9c1en", 1, 80, updated_at=NOW)]
@@ -78,7 +78,7 @@ async def test_what_a_task_is_and_wrote(client: httpx.AsyncClient) -> None:
     ]  # fmt: skip
     assert [action["name"] for action in told["actions"]] == ["shell", "sandbox", "where"]
     assert told["siblings"] == [
-        {"task_id": "a/b", "records": 1, "url": ""},
+        {"task_id": "a\nb", "records": 1, "url": ""},
         {"task_id": OTHER, "records": 1, "url": f"/tasks/{OTHER}"},
     ]
     assert (told["verdict"], told["incomplete"], told["links"]) == ({"state": "complete", "reasons": []}, [], {})
@@ -114,9 +114,7 @@ async def test_a_host_without_a_ledger_is_not_called_complete(client: httpx.Asyn
 async def test_a_task_that_is_older_than_what_is_looked_at_says_so(
     client: httpx.AsyncClient, reader: MemoryReader
 ) -> None:
-    week = 7 * 86_400 * SECOND
-    reader.records += [record(200, at=NOW - 40 * SECOND - week + SECOND, orchestrator__resource__id=TASK)]
-    reader.records += [record(201, at=NOW - 2 * week, orchestrator__resource__id=TASK)]
+    reader.records += [_of_task(100 - 40 + 1 - 7 * 86_400), _of_task(100 - 14 * 86_400)]
     told = await _task(client)
     assert told["total"] == 61
     assert any("7 days" in note for note in told["incomplete"])
@@ -153,16 +151,16 @@ async def test_records_and_stories_lead_to_it(client: httpx.AsyncClient) -> None
 async def test_a_job_of_chronos_is_found_by_the_link_that_kibana_makes(
     client: httpx.AsyncClient, reader: MemoryReader
 ) -> None:
-    id = "ct:1510000000000:0:nightly report:"
+    id = "ct:1510000000000:0:nightly report:--day 1 a/b"
     reader.records.append(_of_task(90, id) | {"orchestrator.resource.type": "job"})
-    told = await _task(client, "ct%3A1510000000000%3A0%3Anightly%20report%3A")
+    told = await _task(client, "ct%3A1510000000000%3A0%3Anightly%20report%3A--day%201%20a%2Fb")
     assert (told["task_id"], told["is_job"], told["total"]) == (id, True, 1)
 
 
 HOSTILE = {
-    "a%2Fb": 400, "..%2F..%2Fetc": 400, "%2e%2e": 400, "%2E": 400, "%00": 400, "a%0d%0ab": 404, "%1b[2J": 400,
-    "x" * 256: 400, "x" * 2000: 400, "%5c": 400, "a//b": 400, "%E2%80%AE": 400, "": 400, "%ff%fe": 404, "-": 404,
-    "%3Cscript%3Ealert(1)%3C/script%3E": 400, "%3Cimg src=x onerror=alert(1)%3E": 404, "nobody": 404,
+    "a%2Fb": 404, "..%2F..%2Fetc": 404, "%2e%2e": 400, "%2E": 400, "%00": 400, "a%0d%0ab": 404, "%1b[2J": 400,
+    "x" * 256: 400, "x" * 2000: 400, "%5c": 404, "a//b": 404, "%E2%80%AE": 400, "": 400, "%ff%fe": 404, "-": 404,
+    "%3Cscript%3Ealert(1)%3C/script%3E": 404, "%3Cimg src=x onerror=alert(1)%3E": 404, "nobody": 404,
     "%7B%7B7*7%7D%7D": 404, "*": 404, "%22 or *": 404, "%25": 404, "%F0%9F%92%A5": 404,
 }  # fmt: skip
 
@@ -199,10 +197,19 @@ def test_every_link_to_a_task_is_a_path_of_ours(id: str) -> None:
         parts = urlsplit(page)
         assert (page.isascii(), page.isprintable(), parts[:2], parts.query) == (True, True, ("", ""), "")
         assert page.count("/") == 2
+        assert unquote(page.removeprefix("/tasks/")) == id
 
 
 def test_a_task_whose_id_is_none_is_searched_for() -> None:
-    url = task_url({"orchestrator.resource.id": "a/b", "@timestamp": "2026-11-22T14:00:00Z"})
-    assert parse_qs(urlsplit(url).query) == {"query": ['orchestrator.resource.id: "a/b"']}
+    url = task_url({"orchestrator.resource.id": "..", "@timestamp": "2026-11-22T14:00:00Z"})
+    assert parse_qs(urlsplit(url).query) == {"query": ['orchestrator.resource.id: ".."']}
     assert task_url({"orchestrator.resource.id": "a"}) == "/tasks/a"
     assert task_url({}) == ""
+
+
+async def test_the_last_error_of_a_task_that_wrote_much_since() -> None:
+    lines = [_of_task(number) for number in range(-600, 60)]
+    lines[3] |= {"log.level": "critical", "message": "out of disk"}
+    async with connect(MemoryReader(*lines)) as client:
+        told = await _task(client)
+    assert (told["last_error"]["message"], told["total"], len(told["records"])) == ("out of disk", 660, 100)

@@ -81,8 +81,8 @@ computes for each record that it looks at: it is for the dashboard of the pipeli
 ## Dashboards
 
 @dashboards@
-HTTP status needs access logs with fields: nginx writes them with the piece of `rsyslog/nginx/`; what HAProxy's
-`option httplog` writes is text and is found by words only.
+HTTP status needs access logs with fields: HAProxy writes them with the file of `shipper haproxy`, nginx with the piece
+of `rsyslog/nginx/`. What `option httplog` writes is text, and found by its words only.
 
 ## Alert rules
 

@@ -31,7 +31,8 @@ def by_name(names: Mapping[str, Entrance], address: str, port: int) -> Part:
         f"  use_backend {names[name].section} if {{ req.hdr(host),field(1,:),lower -m str {name} }}\n"
         for name in sorted(names)
     ]
-    return Part(fill(_BY_NAME, {"address": address, "port": str(port), "rules": "".join(rules)}))
+    values = {"address": address, "port": str(port), "access": ACCESS, "rules": "".join(rules)}
+    return Part(fill(_BY_NAME, values))
 
 
 def port(entrance: Entrance, address: str, healthy: Collection[str], problems: list[Problem]) -> Part:
@@ -42,6 +43,7 @@ def port(entrance: Entrance, address: str, healthy: Collection[str], problems: l
         "name": entrance.section,
         "address": address,
         "port": str(entrance.port),
+        "access": ACCESS,
         "check": "".join(f"{line}\n" for line in lines),
         "servers": "".join(f"  server {server.name} {server.address}{words}\n" for server in found),
     }
@@ -93,7 +95,7 @@ global
 defaults
   mode tcp
   # HAProxy's own log is a record like any other.
-  log '@log@' format rfc5424 local0
+  log '@log@' len 8192 format rfc5424 local0
   option dontlognull
   balance leastconn
   # A task that does not take the connection is given up for the next one.
@@ -115,12 +117,21 @@ frontend shipper-nothing
   bind abns@@name@
 """
 
+#: An access log with fields, so that status, duration and request id are found and counted as nginx's are. What a
+#: client sent is spelled as JSON. Source: HAProxy's configuration manual, "Custom log format" and the converter `json`.
+ACCESS: Final = """\
+  http-request capture req.hdr(X-Request-ID) len 128
+  log-format '{"message":"%[capture.req.method,json(utf8s)] %[capture.req.uri,field(1,?),json(utf8s)] %ST",\
+"request_id":"%[capture.req.hdr(0),json(utf8s)]","method":"%[capture.req.method,json(utf8s)]",\
+"path":"%[capture.req.uri,field(1,?),json(utf8s)]","status":"%ST","bytes":"%B","duration_ms":"%Tt",\
+"client_ip":"%ci","frontend":"%f","backend":"%b","server":"%s","termination":"%ts"}'
+"""
+
 _BY_NAME: Final = """
 frontend shipper-http
   bind @address@:@port@
   mode http
-  option httplog
-  option idle-close-on-response
+@access@  option idle-close-on-response
 @rules@"""
 
 _RELP: Final = """
@@ -150,8 +161,7 @@ _HTTP: Final = """
 frontend @name@
   bind @address@:@port@
   mode http
-  option httplog
-  option idle-close-on-response
+@access@  option idle-close-on-response
   default_backend @name@
 
 backend @name@

@@ -50,7 +50,8 @@ def _line(number: int) -> tuple[str, dict[str, str]]:
             more = {"duration_ms": 30 * number, "path": f"/orders/{number % 7}", "status": 500 if failed else 200}
             return orjson.dumps({**said, **more}).decode(), stamp
         case 2:
-            return f"{_created(number):%b %d %H:%M:%S} nginx: {_nginx(number, request)}", {"input": "socket"}
+            proxy = ("haproxy", "nginx")[number % 2]
+            return f"{_created(number):%b %d %H:%M:%S} {proxy}: {_access(number, request)}", {"input": "socket"}
         case 3:
             line = {"host": "web-1", "series": "abc1w", "missing": 2, "alarm": True, "kinds": {"unexplained": 2}}
             return orjson.dumps(line).decode(), {"job": "shipper-ledger", "task": f"ct:1:0:{number}", "input": "file"}
@@ -58,8 +59,8 @@ def _line(number: int) -> tuple[str, dict[str, str]]:
             return '{"broken": ', stamp
 
 
-def _nginx(number: int, request: str) -> str:
-    """What nginx writes with the `log_format` that is generated for it."""
+def _access(number: int, request: str) -> str:
+    """What a proxy writes with the format that is generated for it."""
     status = (200, 301, 404, 502)[number % 4]
     line = {
         "message": f"GET /orders {status}", "request_id": request, "method": "GET", "path": f"/orders/{number}",

@@ -10,6 +10,7 @@ from shipper.cli import setup_login, setup_shown
 from shipper.cli.setup_shown import Shown
 from shipper.cli.waiting import Waiting
 from shipper.errors import ConfigError, StoreUnusable
+from shipper.setup.elasticsearch_roles import PURPOSES
 
 if TYPE_CHECKING:
     from shipper.setup.elasticsearch_asking import Asked
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from shipper.setup.elasticsearch_roles import Purpose
     from shipper.stores.elasticsearch import Config
 
-_PURPOSES: Final = ("writing", "repairing", "reading", "removing", "setting-up")
 _LONGEST_GRACE: Final = 86_400
 _DESCRIPTION: Final = """\
 Make an API key for each purpose, with no more privileges than it needs, and write it into DIRECTORY/PURPOSE.key (0600).
@@ -57,7 +57,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     setup_shown.add_options(parser)
     add = parser.add_argument
     add("--directory", metavar="DIRECTORY", type=Path, required=True, help="folder of the key files")
-    add("--only", choices=_PURPOSES, action="append", help="this purpose only; may be repeated")
+    add("--only", choices=PURPOSES, action="append", help="this purpose only; may be repeated")
     step = parser.add_mutually_exclusive_group()
     step.add_argument("--rotate", action="store_true", help="make new keys also where there are good ones")
     step.add_argument("--finish", action="store_true", help="invalidate all keys but those in the files")
@@ -102,8 +102,6 @@ async def _run(options: argparse.Namespace, cluster: str, store: "Config") -> in
 
 
 def _chosen(options: argparse.Namespace) -> "list[Purpose]":
-    from shipper.setup.elasticsearch_roles import PURPOSES
-
     return [purpose for purpose in PURPOSES if not options.only or purpose in options.only]
 
 

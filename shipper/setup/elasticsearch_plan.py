@@ -32,10 +32,6 @@ class Step:
     lines: tuple[str, ...] = ()
     requests: tuple[Request, ...] = ()
 
-    def json(self) -> dict[str, Any]:
-        """Return it for a program."""
-        return {"step": self.kind, "what": self.what, "name": self.name, "changes": list(self.lines)}
-
 
 def work(steps: Sequence[Step]) -> list[Step]:
     """Return the steps that change something."""

@@ -44,10 +44,14 @@ class KeyFile(Login):
     """
 
     def __init__(self, path: str) -> None:
-        """Read it; ValueError when it holds no key, OSError when it cannot be read."""
+        """Read it; ValueError when it holds no key, or cannot be read."""
         self._path = Path(path)
-        self._signature = self._sign()
-        self._headers = by_key(read_key(self._path))
+        try:
+            self._signature = self._sign()
+            self._headers = by_key(read_key(self._path))
+        except OSError as error:
+            told = f"{path}: cannot read the API key ({error.strerror}): `shipper setup keys` makes such files"
+            raise ValueError(told) from None
 
     def headers(self) -> dict[str, str]:
         """Return the headers of a request, with the key that the file holds now."""

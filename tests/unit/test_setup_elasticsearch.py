@@ -143,7 +143,7 @@ def test_a_key_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixt
     path = tmp_path / "shipper.yaml"
     path.write_text("store: {type: elasticsearch}\n")
     assert main(["setup", "elasticsearch", "--config", str(path), "--api-key-file", str(tmp_path / "no.key")]) == 2
-    assert "no.key" in capsys.readouterr().err
+    assert "no.key: cannot read the API key (No such file or directory)" in capsys.readouterr().err
 
 
 def stored(template: dict[str, Any]) -> dict[str, Any]:

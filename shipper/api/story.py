@@ -10,6 +10,7 @@ from shipper.api.shown import identify, level_rank, moment, service_of
 from shipper.api.story_related import Related, related
 from shipper.api.story_services import ERROR_RANK, Clock, Service, clocks, failed, services
 from shipper.api.story_usual import Known, homes, learn
+from shipper.errors import StoreBusy
 from shipper.record.levels import at_least
 from shipper.record.times import from_ns
 from shipper.search.holes import Hole
@@ -88,16 +89,19 @@ async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
     unlearned: list[str] = []
     accounts: list[Books] = []
     if not away:
-        shared, (known, unlearned), accounts = await asyncio.gather(
-            related(reader, request_id, told.lines, now),
-            learn(reader, told, now),
-            _accounts(reader, hosts[:_MOST_HOSTS], now),
-        )
+        try:
+            shared, (known, unlearned), accounts = await asyncio.gather(
+                related(reader, request_id, told.lines, now),
+                learn(reader, told, now),
+                _accounts(reader, hosts[:_MOST_HOSTS], now),
+            )
+        except StoreBusy as busy:  # the records are here
+            away, unlearned = True, [f"the ledger could not be read: {busy}"]
     lanes = services(told)
     silent = _silent(told, lanes, {id: one for id, one in known.items() if id != request_id}, now)
     where = await _homes(reader, silent, told.lines[-1].shown)
     more = dict.fromkeys(host for found in where.values() for host in found if host not in hosts)
-    accounts += await _accounts(reader, list(more)[:_MOST_HOSTS], now)
+    accounts += [] if away else await _accounts(reader, list(more)[:_MOST_HOSTS], now)
     holes, unknown = _missing(told.lines, accounts)
     if cut:
         notes.append(f"the request has more than {MOST_RECORDS:,} records; only the first {MOST_RECORDS:,} are told")

@@ -51,7 +51,8 @@ def _title(story: Mapping[str, Any], records: Sequence[Mapping[str, Any]], began
     title = style.paint(f"request {one_line(story['request_id'])}", BOLD)
     entry = story["entry"] or {}
     said = " ".join(one_line(entry[name]) for name in ("method", "path", "status") if entry.get(name) is not None)
-    return f"{title}  {count(len(records), 'record')}, {length}, from {start} UTC{f'  {said}' if said else ''}"
+    source = "  from recent copies" if story.get("source") == "recent" else ""
+    return f"{title}  {count(len(records), 'record')}, {length}, from {start} UTC{f'  {said}' if said else ''}{source}"
 
 
 def _verdict_lines(story: Mapping[str, Any], style: Style) -> Iterator[str]:

@@ -100,6 +100,22 @@ async def test_searches_context_and_pages_from_the_recent_copy(tmp_path: Path) -
         assert (await asking.get("/api/v1/requests/unknown")).json()["verdict"]["state"] == "incomplete"
 
 
+async def test_a_store_that_goes_away_in_the_middle_of_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryReader(*request_story("r-1"))
+
+    async def away(*_: str) -> list[Any]:
+        raise StoreBusy("connection refused")
+
+    monkeypatch.setattr(store, "ledger", away)
+    async with client(web(store, None)) as asking:
+        answer = await asking.get("/api/v1/requests/r-1")
+        assert answer.status_code == 200
+        told = answer.json()
+        assert len(told["records"]) == 11
+        assert told["verdict"]["state"] == "possibly incomplete"
+        assert "the ledger could not be read: connection refused" in told["verdict"]["reasons"]
+
+
 async def test_without_a_copy_the_store_is_busy_as_before(tmp_path: Path) -> None:
     async with client(web(busy(), None)) as asking:
         assert (await asking.get("/api/v1/requests/r-1")).status_code == 503

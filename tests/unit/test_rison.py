@@ -100,8 +100,8 @@ def test_20000_questions_survive_the_address(rison_node: str, tmp_path: Path) ->
     found = _node(DECODER, rison_node, lines, tmp_path)
     assert len(found) == QUERIES
     for one, (there, shared, own) in zip(asked, found, strict=True):
-        assert there == one.parameters
-        assert own.pop("index") == there.pop("dataViewId") == "logs-mesos"
+        assert there == one.parameters_in(BASE)
+        assert own.pop("index") == there.pop("dataViewId") == "logs-mesos-team-a"
         assert shared["time"] == there.pop("timeRange")
         assert own == there
         assert own["query"]["query"] == one.kql

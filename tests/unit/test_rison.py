@@ -1,11 +1,11 @@
 """Rison: what we write is what Kibana's own decoder reads, for 20,000 questions of any text; and the locator's JSON."""
 
-import json
 import random
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from shipper.api import rison
@@ -81,10 +81,10 @@ def test_nothing_that_ends_an_address_or_a_page_is_left() -> None:
 
 def _node(script: str, folder: str, lines: list[Any], tmp_path: Path) -> list[Any]:
     given = tmp_path / "given"
-    given.write_text("\n".join(map(json.dumps, lines)))
+    given.write_bytes(b"\n".join(map(orjson.dumps, lines)))
     with given.open() as file:
         done = subprocess.run(["node", "-e", script, folder], stdin=file, capture_output=True, timeout=300, check=True)
-    return [json.loads(line) for line in done.stdout.decode().split("\n")]
+    return [orjson.loads(line) for line in done.stdout.split(b"\n")]
 
 
 def test_20000_questions_survive_the_address(rison_node: str, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Told:
 
     records: list[dict[str, Any]]
     coverage: Coverage
-    #: Whether its process reads nothing now, so that hosts keep what they write.
+    #: Whether its process answers no host now, so that hosts keep what they write but for what they send ahead.
     waits: bool
     #: Why the answer is not whole.
     notes: tuple[str, ...]
@@ -38,7 +38,7 @@ class Own:
     """The recent copy of this process."""
 
     recent: Recent
-    #: Whether nothing is read now.
+    #: Whether nothing is taken now.
     waits: Callable[[], bool]
 
     async def ask(self, query: Query) -> Told:

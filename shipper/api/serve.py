@@ -146,7 +146,8 @@ async def _reader(config: Config, pipeline: Pipeline, stack: contextlib.AsyncExi
 
     feed, own, peers = config.api.feed, None, None
     if pipeline.recent is not None:
-        own = Own(pipeline.recent, lambda: pipeline.intake.full)
+        # A host sends no more than its window ahead of the answers: the rest waits there as soon as the store does.
+        own = Own(pipeline.recent, lambda: pipeline.intake.full or pipeline.delivery.trouble is not None)
     if feed.peers or feed.app:
         peers = RecentPeers(feed, cluster.of(config))
         await stack.enter_async_context(peers.running())

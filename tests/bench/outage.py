@@ -29,8 +29,9 @@ from tests.shipper_process import ShipperProcess
 VERSION = "9.2.0"
 #: Promises: a story within this, in milliseconds, and the way back at this many times the rate.
 STORY_MS, FACTOR = 200.0, 3.0
-#: Traffic before Elasticsearch is killed, and how long the way back may take, as a share of the outage.
-_BEFORE_SECONDS = 15.0
+#: Traffic before Elasticsearch is killed: at least and at most so long, and so many records are stored.
+_BEFORE_SECONDS, _PATIENT_SECONDS, _ENOUGH = 15.0, 300.0, 2000
+#: How long the way back may take, in outages.
 _PATIENCE = 2.0
 _CLUSTER = "outage"
 
@@ -73,6 +74,7 @@ class Figures:
     """What was measured."""
 
     down_at: int = 0
+    stored_before: int = 0
     up_at: int = 0
     story_ms: list[float] = field(default_factory=list)
     unmarked: int = 0
@@ -99,10 +101,9 @@ def _wait(seconds: float, each: float = 1.0) -> Iterator[float]:
 
 
 def _stories(shipper: ShipperProcess, figures: Figures, seconds: float, traffic: Traffic) -> None:
-    """Ask for a request of before the outage and one of after its beginning, in turn."""
-    before, after = request_of(figures.down_at - 2000), request_of(figures.down_at + 2000)
+    """Ask for requests of before the outage; of its own time hosts send only their windows, and keep the rest."""
     for passed in _wait(seconds, 2.0):
-        wanted = before if len(figures.story_ms) % 2 or passed < 5 else after
+        wanted = request_of(100 + 10 * (len(figures.story_ms) % 100))
         began = time.perf_counter()
         told = shipper.get(f"/api/v1/requests/{wanted}")
         figures.story_ms.append((time.perf_counter() - began) * 1000)
@@ -123,7 +124,7 @@ def _end(server: Elasticsearch) -> None:
 
 def _back(shipper: ShipperProcess, figures: Figures, seconds: float, traffic: Traffic) -> bool:
     """Wait until what waited is stored; whether it was in time."""
-    stored, began = figures.down_at, time.monotonic()
+    stored, began = figures.stored_before, time.monotonic()
     for passed in _wait(seconds * _PATIENCE + 60):
         now = tally(shipper).stored
         if int(passed) % 20 == 0:
@@ -150,9 +151,10 @@ def run(
         )
         host = stack.enter_context(Host(rsyslogd, folder / "host", port))
         traffic = stack.enter_context(Traffic(host.socket, rate))
-        for _ in _wait(_BEFORE_SECONDS):
-            pass
-        figures.down_at = traffic.written
+        for passed in _wait(_PATIENT_SECONDS):
+            if passed > _BEFORE_SECONDS and tally(shipper).stored >= _ENOUGH:
+                break
+        figures.down_at, figures.stored_before = traffic.written, tally(shipper).stored
         server.process.kill9()
         say(f"Elasticsearch is killed after {figures.down_at:,} records")
         _stories(shipper, figures, seconds, traffic)

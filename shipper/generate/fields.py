@@ -37,7 +37,7 @@ def generate() -> dict[str, str]:
 
 
 def _page() -> Iterator[str]:
-    short = {name: word for word, name in reversed(SHORT.items())}
+    short = {name: word for word, name in reversed(list(SHORT.items()))}
     yield _INTRO
     yield "| field | short | type | from | meaning |\n|---|---|---|---|---|"
     for field in FIELDS:

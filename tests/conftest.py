@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import ROOT, debian, elasticsearch
 from tests.servers import docker as docker_daemon
@@ -18,7 +19,12 @@ DATA = ROOT.parent / "shared" / "data"
 
 
 def pytest_configure() -> None:
-    """Let tests and what they start find the servers in .cache first; a SIGTERM stops them as Ctrl-C does."""
+    """Let tests and what they start find the servers in .cache first; a SIGTERM stops them as Ctrl-C does.
+
+    An example of Hypothesis may take as long as it takes: others run beside it.
+    """
+    settings.register_profile("beside others", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
+    settings.load_profile("beside others")
     os.environ["PATH"] = debian.search_path()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

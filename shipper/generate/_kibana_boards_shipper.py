@@ -27,7 +27,7 @@ _PIPELINE: Final = Board(
     "pipeline",
     "Shipper: health of the pipeline",
     "How late records come, what was dropped or left out, and what no store would take. `shipper ledger` is the whole "
-    "account; its job writes it once a day.",
+    "account; its job writes it once an hour.",
     (
         Row(
             6,

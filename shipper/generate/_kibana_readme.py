@@ -91,6 +91,6 @@ They have no actions: what a rule does when it fires is yours to add (Stack Mana
 these kinds of rules, and the connectors "Index" and "Server log"; e-mail, chat and webhooks need a paid one.
 
 Records come late when a queue is long, so spans reach `delay_minutes` further back, and rules about silence look at a
-span that ended that long ago. "Records are missing" reads what the job `shipper-ledger` writes once a day
-(`marathon-apps/chronos/ledger.json`); run that job more often to hear of holes earlier.
+span that ended that long ago. "Records are missing" reads what the job `shipper-ledger` writes once an hour
+(`marathon-apps/chronos/ledger.json`).
 """

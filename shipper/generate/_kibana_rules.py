@@ -15,8 +15,8 @@ from shipper.generate._kibana_settings import Settings
 TAG: Final = "managed-by:shipper"
 #: Most apps that one rule looks at, the noisiest first.
 _MOST_APPS: Final = 100
-#: The job that writes the ledger comes once a day: its account counts until after the next one.
-_LEDGER_HOURS: Final = 25
+#: The job that writes the ledger comes once an hour: its account counts until after the next one.
+_LEDGER_HOURS: Final = 2
 
 
 def rules(settings: Settings) -> list[dict[str, Any]]:

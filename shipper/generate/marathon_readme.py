@@ -15,7 +15,7 @@ _ABOUT: Final = {
     "kibana.json": "Kibana on {kibana_port}, below `/kibana`",
     "haproxy.json": "keeps HAProxy of every host true to Marathon",
     "chronos/retention.json": "job: deletes daily what is older than {retention_days} days or an app's label says",
-    "chronos/ledger.json": "job: the ledger of every host, once a day, as a log of its own",
+    "chronos/ledger.json": "job: the ledger of every host, once an hour, as a log of its own",
     "chronos/check.json": "job: `shipper doctor host` somewhere, every 15 minutes; fails when logging does",
     "samples/date.json": "sample: writes the time every ten seconds",
     "samples/nginx.json": "sample: a web server whose access log is a log like any other",

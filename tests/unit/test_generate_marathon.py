@@ -206,7 +206,7 @@ def test_jobs_run_commands_that_exist(package: str) -> None:
     parser = parser_of(PARTS)
     for path, job in made.items():
         assert re.fullmatch(r"[\w.-]+", job["name"]), path
-        assert re.fullmatch(r"R/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/P(T\d+M|1D)", job["schedule"]), path
+        assert re.fullmatch(r"R/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/P(T\d+[MH]|1D)", job["schedule"]), path
         assert "networks" not in job.get("container", {}), "Chronos' container is flat"
         words = re.sub(r"^(exec|\./shipper/run) ", "", job["command"]).split(" || ")[0].split()
         if "samples" not in path:

@@ -29,6 +29,7 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side run files, never tests of one file; what shares an Elasticsearch or Docker stays in one process."""
     for item in items:

@@ -7,6 +7,8 @@ from typing import Final
 from shipper.record.times import day, from_ns
 
 _DAY_NS: Final = 86_400 * 10**9
+#: The last second of the year 9999, in nanoseconds since 1970: no calendar here goes further.
+_LAST: Final = 253_402_300_799 * 10**9
 #: A question that starts this long ago or later asks for no day that retention may have deleted.
 YOUNG_NS: Final = _DAY_NS
 
@@ -111,11 +113,16 @@ def still_written(written_at: int, now: int, hours: float) -> str | None:
     return f"still written: its newest record was stored {ago} ago, less than {hours:g} h"
 
 
+def _day_of(at: int) -> str:
+    """Return the day of a time, however far people ask: the first or the last that a calendar knows."""
+    return day(from_ns(min(max(at, 0), _LAST)))
+
+
 def deleted_note(deletions: Iterable[Deletion], start: int | None, end: int | None) -> str | None:
     """Say that days a question asks for were deleted as a whole; None when none were, or it names no start."""
     if start is None:
         return None
-    first, last = day(from_ns(start)), "9" if end is None else day(from_ns(max(start, end - 1)))
+    first, last = _day_of(start), "9" if end is None else _day_of(max(start, end - 1))
     gone = [one for one in deletions if one.removal.whole and first <= one.removal.day <= last]
     if not gone:
         return None

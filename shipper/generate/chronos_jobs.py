@@ -64,7 +64,7 @@ def _product(settings: Settings) -> Definition:
 
 
 def _ledger(settings: Settings) -> Definition:
-    """Return the hourly account of every host: its output is a log like any other, and Kibana's rule about holes reads it."""
+    """Return the hourly account of every host: its output is a log, which Kibana's rule about holes reads."""
     asked = command(settings, f"ledger --json --url http://127.0.0.1:{settings.api_port}")
     told = "the ledger of every host as JSON lines on its output, once an hour"
     made = job(settings, "shipper-ledger", _HOURLY, told, asked)

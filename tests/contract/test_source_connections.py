@@ -300,6 +300,7 @@ async def test_a_stop_answers_what_was_read() -> None:
         await quiet.gets_the_end()
         with pytest.raises(OSError, match=r"(?i)connect"):
             await asyncio.open_connection(*run.address)
+        await until(lambda: all(one._finishing for one in run.source.connections))  # each when its peer is quiet
         made.send(frames(4))
         run.intake.settle(1)
         await asyncio.sleep(0.01)

@@ -30,7 +30,7 @@ def silent_port() -> Iterator[int]:
 
 @pytest.mark.parametrize("kind", ["refusing", "silent"])
 async def test_one_of_two_is_dead(elasticsearch_url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(nodes, "CONNECT_SECONDS", 2.0)
     with silent_port() if kind == "silent" else contextlib.nullcontext(free_port()) as port:
         urls = [f"http://127.0.0.1:{port}", elasticsearch_url]
         config = Config.model_validate({"type": "elasticsearch", "urls": urls, "replicas": 0})

@@ -148,7 +148,11 @@ def test_a_host_without_a_certificate(world: World, library: str, why: str) -> N
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_shipper_with_another_name_gets_nothing(world: World, library: str) -> None:
-    """rsyslogd gives up for good, but keeps the records: they go out when it is restarted."""
+    """rsyslogd gives up for good; started again it sends what it kept, and all that is new.
+
+    It has to cancel the workers of an action that it has disabled, and the batch in their hands may go with them: 2 to
+    92 of 100, in 4 of 30 stops.
+    """
     host = world.host(library)
     with world.shipper(world.ca.sign("other.example"), name="other") as other:
         host.start()
@@ -158,9 +162,10 @@ def test_a_shipper_with_another_name_gets_nothing(world: World, library: str) ->
         assert "does it take our certificate?" in refusals(other)[0]
         assert tally(other).stored == 0
     assert host.stop(90) == 0
-    with world.shipper() as shipper, host:
-        assert wait_settled(shipper, 100).stored == 100
-    assert world.stored() == list(range(1, 101))
+    with world.shipper(), host:
+        burst(host, 101, 200)
+        wait_until(lambda: set(range(101, 201)) <= set(world.stored()), 60, what="what is new is stored")
+    assert len(world.stored()) == len(set(world.stored()))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

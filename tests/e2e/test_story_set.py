@@ -228,7 +228,10 @@ def test_all_of_it_with_twelve_services_and_thousands_of_records(world: World) -
         ("edge", "web"): 1, ("web", "orders"): 1, ("orders", "stock"): 1, ("orders", "payments"): 2,
         **{("orders", name): 1 for name in leaves},
     }  # fmt: skip
-    assert {clock["host"] for clock in told["clocks"]} == {f"all-{name}" for name in off}
+    wrong_by = {clock["host"]: clock["shift_ns"] / 1e9 for clock in told["clocks"]}
+    assert {f"all-{name}" for name in off} <= set(wrong_by)
+    # A service that gets no processor for a moment may look late by that much.
+    assert all(abs(by) < 0.5 for host, by in wrong_by.items() if host.removeprefix("all-") not in off)
     assert [one["service"] for one in told["silent"]] == ["leaf5"]
     assert sum(hole["missing"] for hole in told["holes"]) == 11
     assert told["verdict"]["state"] == "incomplete"

@@ -1,6 +1,7 @@
 """Fixtures for every test: real servers, real data, a short folder; and a last word on what was skipped."""
 
 import os
+import shutil
 import signal
 import tempfile
 from collections import Counter
@@ -15,6 +16,9 @@ from tests.servers import docker as docker_daemon
 from tests.servers.available import require, require_docker, require_elasticsearch, require_node
 from tests.servers.docker import Docker
 
+#: Where tests keep their files when there is room: on a slow disk each waits for what the others write.
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 6 * 2**30
 DATA = ROOT.parent / "shared" / "data"
 
 
@@ -26,7 +30,16 @@ def pytest_configure() -> None:
     settings.register_profile("beside others", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
     settings.load_profile("beside others")
     os.environ["PATH"] = debian.search_path()
+    if "TMPDIR" not in os.environ and _has_room(MEMORY):
+        tempfile.tempdir = str(MEMORY)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _has_room(path: Path) -> bool:
+    """Whether much may be written there, and programs may be run from there, as tasks are."""
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        return False
+    return not os.statvfs(path).f_flag & os.ST_NOEXEC and shutil.disk_usage(path).free > ENOUGH_BYTES
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -55,7 +68,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def run_dir() -> Iterator[Path]:
     """An empty folder with a short path (a Unix socket's has at most 108 bytes), removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="shipper-", dir="/tmp", ignore_cleanup_errors=True) as path:
+    with tempfile.TemporaryDirectory(prefix="shipper-", ignore_cleanup_errors=True) as path:
         yield Path(path)
 
 

@@ -100,7 +100,7 @@ def test_half_frames_on_200_connections(run_dir: Path) -> None:
     """100 MB of them: more than may be held, so the largest are given up."""
     half = b"2 syslog %d " % 2**20 + b"x" * 2**19
     with ShipperProcess(run_dir / "shipper", sqlite(run_dir)) as shipper, contextlib.ExitStack() as stack:
-        good = stack.enter_context(RelpSession(shipper.port))
+        good = stack.enter_context(RelpSession(shipper.port, seconds=120))
         for _ in range(200):
             peer = stack.enter_context(socket.create_connection(("127.0.0.1", shipper.port), timeout=30))
             with contextlib.suppress(ConnectionError):

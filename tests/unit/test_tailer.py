@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,7 +126,15 @@ def test_files_that_came_and_went_between_two_looks(world: World, killed: bool) 
     assert sorted(world.stored().values()) == [["a1", "a2"], ["b1", "b2"], ["c1"], ["d1"]]
 
 
-def test_an_inode_that_is_used_again_gives_other_ids(world: World) -> None:
+@pytest.fixture
+def world_on_disk() -> Iterator[World]:
+    """On the disk: a file system in memory uses no inode again."""
+    with tempfile.TemporaryDirectory(prefix="shipper-", dir="/tmp") as folder:
+        yield World(Path(folder))
+
+
+def test_an_inode_that_is_used_again_gives_other_ids(world_on_disk: World) -> None:
+    world = world_on_disk
     log = sandbox(world.root) / "stdout"
     inodes = set()
     for number in range(20):

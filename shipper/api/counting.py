@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shipper.api.ask import Asking
-from shipper.api.shown import moment
 from shipper.errors import QueryError
 from shipper.record.levels import at_least
-from shipper.record.times import from_ns
+from shipper.record.times import from_ns, moment
 from shipper.search import names
 from shipper.search.query import Buckets, Query
 

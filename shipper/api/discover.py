@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from shipper.api.kibana import Discover
-from shipper.api.shown import moment
 from shipper.api.story import Story
+from shipper.record.times import moment
 from shipper.search import kql, names
 from shipper.search.expression import And, Equals, Everything, Expression, both
 from shipper.search.expression_of import whole

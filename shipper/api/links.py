@@ -10,9 +10,9 @@ from urllib.parse import quote, urlencode
 
 from shipper.api.discover import of_record
 from shipper.api.question import is_request_id
-from shipper.api.shown import identify, moment
+from shipper.api.shown import identify
 from shipper.api.task import TASK, is_task_id
-from shipper.record.times import from_ns
+from shipper.record.times import from_ns, moment
 from shipper.search import kql, patterns
 from shipper.search.expression import Equals, Expression
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from shipper.api.ask import Asking
 from shipper.api.counting import buckets, span
-from shipper.api.shown import identify, moment, service_of
-from shipper.record.times import from_ns
+from shipper.api.shown import identify, service_of
+from shipper.record.times import from_ns, moment
 from shipper.search import kql
 from shipper.search import patterns as templates
 from shipper.search.expression import both

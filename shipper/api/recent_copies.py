@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from shipper.api import recent_wire as wire
 from shipper.api.recent_peers import RecentPeers
-from shipper.api.shown import moment
-from shipper.record.times import from_ns
+from shipper.record.times import from_ns, moment
 from shipper.search.expression_of import whole
 from shipper.search.matching import matcher
 from shipper.search.query import Page, Place, Query

@@ -9,10 +9,10 @@ from urllib.parse import quote, urlencode
 
 from shipper.api.actions import actions_of
 from shipper.api.links import request_url
-from shipper.api.shown import fields_of, identify, level_rank, moment, service_of
+from shipper.api.shown import fields_of, identify, level_rank, service_of
 from shipper.record.fields import BY_NAME
 from shipper.record.levels import LEVELS
-from shipper.record.times import from_ns, to_ns
+from shipper.record.times import from_ns, moment, to_ns
 
 #: Characters of a message in a line of a list, of a field when the line is opened, and on a record's own page.
 MESSAGE_CUT, FIELD_CUT, PAGE_CUT = 600, 4000, 2_000_000

@@ -5,7 +5,6 @@ from typing import Any
 
 from shipper.record.fields import FIELDS
 from shipper.record.levels import LEVELS
-from shipper.record.times import to_ns, utc
 
 UNKNOWN_SERVICE = "(no app)"
 _RANK = {level: rank for rank, level in enumerate(LEVELS)}
@@ -18,12 +17,6 @@ def identify(record: dict[str, Any]) -> dict[str, Any]:
         return record
     series, sequence = record.get("shipper.series", ""), record.get("event.sequence", 0)
     return {"id": f"{series}-{sequence:010d}" if isinstance(sequence, int) else f"{series}-{sequence}", **record}
-
-
-def moment(record: Mapping[str, Any]) -> int:
-    """Nanoseconds since 1970 of a record; 0 when it has no time that we can read."""
-    text = utc(str(record.get("@timestamp", "")))
-    return 0 if text is None else to_ns(text)
 
 
 def service_of(record: Mapping[str, Any]) -> str:

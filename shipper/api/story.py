@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shipper.api.accounts import Books, books
-from shipper.api.shown import identify, level_rank, moment, service_of
+from shipper.api.shown import identify, level_rank, service_of
 from shipper.api.story_related import Related, related
 from shipper.api.story_services import ERROR_RANK, Clock, Service, clocks, failed, services
 from shipper.api.story_usual import Known, homes, learn
 from shipper.errors import StoreBusy
 from shipper.record.levels import at_least
-from shipper.record.times import from_ns
+from shipper.record.times import from_ns, moment
 from shipper.search.holes import Hole
 from shipper.search.query import Query
 from shipper.search.story_calls import Hop

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from shipper.api.accounts import books
 from shipper.api.question import is_request_id
-from shipper.api.shown import identify, level_rank, moment
+from shipper.api.shown import identify, level_rank
 from shipper.cluster import task_ids
 from shipper.errors import QueryError
 from shipper.record.levels import LEVELS, at_least
+from shipper.record.times import moment
 from shipper.search.expression import And, Equals, Expression
 from shipper.search.holes import Hole
 from shipper.search.names import APP_ID

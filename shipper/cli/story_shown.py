@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shipper.api.shown import duration, moment, offset, service_of
+from shipper.api.shown import duration, offset, service_of
 from shipper.cli.columns import Columns
 from shipper.cli.terminal import BOLD, DIM, GREEN, RED, YELLOW, Style, cells, count, fit, message_lines, one_line
+from shipper.record.times import moment
 
 _SERVICES = ("34", "35", "32", "33", "36", "94", "95", "92", "93", "96")
 _MOST_NAME = 40

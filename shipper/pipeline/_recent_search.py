@@ -11,7 +11,7 @@ import orjson
 
 from shipper.pipeline._recent_blocks import SERIES, TERMS, Block, term
 from shipper.pipeline._recent_ring import read
-from shipper.record.times import to_ns, utc
+from shipper.record.times import moment
 from shipper.search.expression import And, Equals, Expression, Or
 from shipper.search.expression_of import whole
 from shipper.search.matching import matcher
@@ -99,7 +99,7 @@ class _Wanted:
             record = orjson.loads(document)
             if not self.matches(record):
                 continue
-            key = (_moment(record), str(record.get(SERIES, "")), record.get("event.sequence", 0))
+            key = (moment(record), str(record.get(SERIES, "")), record.get("event.sequence", 0))
             if after is None or (key < after if self.newest_first else key > after):
                 yield key, record
 
@@ -144,9 +144,3 @@ def _ids(expression: Expression) -> list[list[str]]:
         if ids and len(ids) == len(either):
             found.append(ids)
     return found
-
-
-def _moment(record: Record) -> int:
-    """Nanoseconds since 1970 of a record; 0 when it has no time that we can read."""
-    text = utc(str(record.get("@timestamp", "")))
-    return 0 if text is None else to_ns(text)

@@ -5,8 +5,10 @@ calls `date_nanos` takes it and SQLite gets it as an integer.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Any
 
 _SECOND = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)", re.ASCII)
 _OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):?([0-5]\d)", re.ASCII)
@@ -84,6 +86,12 @@ def to_ns(text: str) -> int:
 @lru_cache(maxsize=1024)
 def _second_text(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def moment(record: Mapping[str, Any]) -> int:
+    """Nanoseconds since 1970 of a record; 0 when it has no time that we can read."""
+    text = utc(str(record.get("@timestamp", "")))
+    return 0 if text is None else to_ns(text)
 
 
 def from_ns(nanoseconds: int) -> str:

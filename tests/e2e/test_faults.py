@@ -4,7 +4,6 @@ import contextlib
 import os
 import sqlite3
 import subprocess
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from tests.e2e.peers import RelpSession, day, metric, ready, stamped
 from tests.integration.haproxy import HAProxy
 from tests.integration.host import Host
 from tests.servers.available import require_elasticsearch, unavailable
-from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.elasticsearch import Elasticsearch, running
 from tests.servers.process import free_port, wait_until
 from tests.shipper_process import ShipperProcess
 
@@ -29,13 +28,8 @@ RECORDS = 20_000
 def server() -> Iterator[Elasticsearch]:
     """An Elasticsearch of this file's own: it is killed."""
     require_elasticsearch("9.2.0")
-    with tempfile.TemporaryDirectory(prefix="shipper-es-", ignore_cleanup_errors=True) as directory:
-        found = Elasticsearch("9.2.0", Path(directory))
-        found.start()
-        try:
-            yield found
-        finally:
-            found.stop()
+    with running("9.2.0") as found:
+        yield found
 
 
 def store_of(url: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ The same for ten minutes, with figures: `make outage`.
 """
 
 import statistics
-import tempfile
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from tests.e2e.delivery import messages_in_elasticsearch, numbers, tally, wait_s
 from tests.e2e.peers import ready
 from tests.integration.host import Host
 from tests.servers.available import require_elasticsearch
-from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.elasticsearch import Elasticsearch, running
 from tests.servers.process import free_port, wait_until
 from tests.shipper_process import ShipperProcess
 
@@ -32,13 +31,8 @@ STORY_SECONDS = 1.0
 def server() -> Iterator[Elasticsearch]:
     """An Elasticsearch of this file's own: it is killed."""
     require_elasticsearch("9.2.0")
-    with tempfile.TemporaryDirectory(prefix="shipper-es-", ignore_cleanup_errors=True) as directory:
-        found = Elasticsearch("9.2.0", Path(directory))
-        found.start()
-        try:
-            yield found
-        finally:
-            found.stop()
+    with running("9.2.0") as found:
+        yield found
 
 
 def burst(host: Host, first: int, last: int) -> None:

@@ -14,10 +14,10 @@ from shipper.api.links import request_url
 from shipper.api.pages.lanes import MOST_LANES, STRIPES, Mark, picture
 from shipper.api.question import request_id
 from shipper.api.rows import story_rows
-from shipper.api.shown import moment, service_of
+from shipper.api.shown import service_of
 from shipper.api.story import Story, tell
 from shipper.errors import QueryError
-from shipper.record.times import to_ns
+from shipper.record.times import moment, to_ns
 
 #: Records of one page of a story, and up to how many each has its fields with it.
 _MOST_ROWS = 500

@@ -11,10 +11,7 @@ import orjson
 import psutil
 import yaml
 
-from tests.servers.process import Process
-
-#: A process that starts reads some hundred files; beside three other tests on a slow disk that took over a minute.
-START_SECONDS = 180
+from tests.servers.process import START_SECONDS, Process
 
 
 class ShipperProcess:

@@ -53,7 +53,7 @@ def _elasticsearch(stack: contextlib.ExitStack) -> str | None:
     if reason:
         print(f"{'Elasticsearch':14} not measured: {reason}")
         return None
-    return stack.enter_context(elasticsearch.running("9.2.0")).url
+    return stack.enter_context(elasticsearch.running("9.2.0", java_options=elasticsearch.MEASURED)).url
 
 
 def _stores(stack: contextlib.ExitStack, folder: Path, wanted: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:

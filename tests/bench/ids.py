@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=300_000)
     count = parser.parse_args().records // HOSTS // IN_A_ROW * HOSTS * IN_A_ROW
     kinds: dict[str, Callable[[Iterable[bytes]], Iterator[bytes]]] = {"short": iter, "random": _randomised}
-    with elasticsearch.running("9.2.0") as server:
+    with elasticsearch.running("9.2.0", java_options=elasticsearch.MEASURED) as server:
         process = psutil.Process(server.process.pid)
         for turn in ("warm-up", "first", "second"):
             for kind, change in kinds.items():

@@ -143,7 +143,7 @@ def main() -> None:
         parser.error(reason)
     print(f"{options.records:,} records, Elasticsearch {VERSION}, data below {tempfile.gettempdir()}", flush=True)
     began = time.perf_counter()
-    with elasticsearch.running(VERSION) as server:
+    with elasticsearch.running(VERSION, java_options=elasticsearch.MEASURED) as server:
         process = psutil.Process(server.process.pid)
         ours, theirs = measure(server.url, process, options.records, "logsdb" if options.logsdb else "standard")
     print(f"{'':10} {'bytes/record':>14} {'indexing CPU-s/M':>16} {'merging':>14}")

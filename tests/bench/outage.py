@@ -22,7 +22,7 @@ from tests.e2e.delivery import messages_in_elasticsearch, tally
 from tests.e2e.peers import metric
 from tests.integration.host import Host
 from tests.servers import debian
-from tests.servers.elasticsearch import Elasticsearch, missing
+from tests.servers.elasticsearch import MEASURED, Elasticsearch, missing
 from tests.servers.process import free_port
 from tests.shipper_process import ShipperProcess
 
@@ -140,7 +140,7 @@ def run(
 ) -> tuple[Figures, int, list[int], list[dict[str, Any]]]:
     """Return the figures, how many were written, the numbers that are stored, and the holes of the ledger."""
     figures, port = Figures(), free_port()
-    server = Elasticsearch(VERSION, folder / "elasticsearch")
+    server = Elasticsearch(VERSION, folder / "elasticsearch", java_options=MEASURED)
     server.start()
     store = {"type": "elasticsearch", "urls": [server.url], "replicas": 0}
     recent = {"recent": {"directory": str(folder / "recent")}}

@@ -25,14 +25,6 @@ _IN_FLIGHT = 4
 _LARGE = 1_000_000
 
 
-class _Larger(elasticsearch.Elasticsearch):
-    """A server with four gigabytes of heap."""
-
-    @property
-    def env(self) -> dict[str, str]:
-        return super().env | {"ES_JAVA_OPTS": "-Xms4g -Xmx4g"}
-
-
 @contextlib.contextmanager
 def settings(store: str, records: int) -> Iterator[dict[str, Any]]:
     """Settings of a store of that kind that is empty; LookupError with the reason when there is none here."""
@@ -43,13 +35,9 @@ def settings(store: str, records: int) -> Iterator[dict[str, Any]]:
         reason = elasticsearch.missing(VERSION)
         if reason:
             raise LookupError(reason)
-        kind = _Larger if records > _LARGE else elasticsearch.Elasticsearch
-        server = kind(VERSION, Path(name))
-        server.start()
-        try:
+        java_options = elasticsearch.MEASURED_LARGE if records > _LARGE else elasticsearch.MEASURED
+        with elasticsearch.running(VERSION, java_options=java_options) as server:
             yield {"type": "elasticsearch", "urls": [server.url], "replicas": 0, "request_seconds": 120}
-        finally:
-            server.stop()
 
 
 @contextlib.asynccontextmanager

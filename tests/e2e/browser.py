@@ -11,10 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.servers.process import Process
+from tests.servers.process import START_SECONDS, Process
 
-#: A busy machine that starts it for the first time takes long.
-START_SECONDS = 90
 CALL_SECONDS = 30
 
 

@@ -62,7 +62,7 @@ def test_the_host_is_started_again(rsyslogd: str, run_dir: Path) -> None:
         demo.wait_until(lambda: "Ctrl-C stops" in _said(run_dir), 60, "a request is shown")
         (first,) = psutil.Process(demo.pid).children()
         first.kill()
-        wait_until(lambda: [child for child in psutil.Process(demo.pid).children() if child.pid != first.pid], 20)
+        wait_until(lambda: [child for child in psutil.Process(demo.pid).children() if child.pid != first.pid], 60)
         assert "shipper host ended and is started again" in (run_dir / "demo/shipper.log").read_text()
 
 
@@ -72,7 +72,7 @@ def test_a_killed_demo_takes_its_host_with_it(rsyslogd: str, run_dir: Path) -> N
         children = psutil.Process(demo.pid).children(recursive=True)
         psutil.Process(demo.pid).kill()
         demo.wait()
-        wait_until(lambda: not any(map(_alive, children)), 30, "holder, reader and rsyslogd have ended")
+        wait_until(lambda: not any(map(_alive, children)), 60, "holder, reader and rsyslogd have ended")
 
 
 def _alive(process: psutil.Process) -> bool:

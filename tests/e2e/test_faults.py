@@ -92,7 +92,7 @@ def test_haproxy_and_one_of_three_shippers_killed(
             assert shipper.process.stop(30) == 0
         refused = proxy.refused()
         write(3)
-        wait_until(lambda: proxy.refused() >= refused + 4, 30, "connections without a server")
+        wait_until(lambda: proxy.refused() >= refused + 4, 60, "connections without a server")
         for shipper in shippers[:2]:
             shipper.start()
         settled = wait_settled(shippers[0], RECORDS)
@@ -117,7 +117,7 @@ def test_elasticsearch_killed_in_the_middle_of_a_burst(server: Elasticsearch, rs
         burst(host, RECORDS // 2 + 1, RECORDS * 3 // 4)
         server.process.kill9()
         burst(host, RECORDS * 3 // 4 + 1, RECORDS)
-        wait_until(lambda: ready(shipper), 30, "/ready says no")
+        wait_until(lambda: ready(shipper), 60, "/ready says no")
         assert server.url in str(ready(shipper))
         server.start()
         wait_until(lambda: ready(shipper) is None, 60, "/ready says yes")
@@ -143,7 +143,7 @@ def test_a_closed_day_is_given_up_and_holds_nobody_else(server: Elasticsearch, r
             if not old.silent():
                 old.wait()
         assert sequence > 202, "today's records were answered while yesterday's waited"
-        wait_until(lambda: len(letters_of(shipper)) == 100, 10, "100 dead letters can be read")
+        wait_until(lambda: len(letters_of(shipper)) == 100, 60, "100 dead letters can be read")
         assert {letter["sequence"] for letter in letters_of(shipper)} == set(range(2, 102))
         assert {letter["reason"] for letter in letters_of(shipper)} == {"refused"}
         assert metric(shipper, "shipper_records_in_flight") == 0
@@ -168,12 +168,12 @@ def test_a_store_that_refuses_everything_is_waited_for(server: Elasticsearch, ru
         # One day after the other: the second must not be given up as soon as the first one accepts.
         ask("PUT", days[0], {"index.blocks.write": None})
         other.deliver(stamped(200, "today is open"))
-        wait_until(lambda: metric(shipper, "shipper_records_settled_total") >= 61, 30, "today's are stored")
+        wait_until(lambda: metric(shipper, "shipper_records_settled_total") >= 61, 60, "today's are stored")
         assert metric(shipper, "shipper_dead_letters_total") == 0
         ask("PUT", days[1], {"index.blocks.write": None})
         session.wait()
         assert metric(shipper, "shipper_dead_letters_total") == 0
-        wait_until(lambda: tally(shipper).stored == 111, 10, "all stored")
+        wait_until(lambda: tally(shipper).stored == 111, 60, "all stored")
 
 
 @pytest.fixture
@@ -194,9 +194,9 @@ def test_a_full_disk_is_waited_for(small_disk: Path, rsyslogd: str, run_dir: Pat
     with shipper, Host(rsyslogd, run_dir, port) as host, RelpSession(port) as session:
         filler.write_bytes(b"x" * 29 * 2**20)
         burst(host, 1, RECORDS)
-        wait_until(lambda: "no space left on the disk" in str(ready(shipper)), 30, "/ready says why")
+        wait_until(lambda: "no space left on the disk" in str(ready(shipper)), 60, "/ready says why")
         session.send(stamped(1, "nobody answers this"))
-        wait_until(lambda: metric(shipper, "shipper_store_retries_total") >= 3, 30, "three tries")
+        wait_until(lambda: metric(shipper, "shipper_store_retries_total") >= 3, 60, "three tries")
         assert session.silent()
         assert tally(shipper).stored < RECORDS
         assert shipper.peak_mb() < 250

@@ -170,7 +170,7 @@ def all_sources(run_dir: Path) -> Iterator[tuple[ShipperProcess, dict[str, Send]
 
 
 def received(shipper: ShipperProcess, count: float) -> None:
-    wait_until(lambda: metric(shipper, "shipper_records_received_total") >= count, 10, f"{count} received")
+    wait_until(lambda: metric(shipper, "shipper_records_received_total") >= count, 60, f"{count} received")
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -270,7 +270,7 @@ def test_poison_is_stored_or_a_dead_letter(store: str, request: pytest.FixtureRe
         wait_until(
             lambda: len(shipper.get("/api/v1/dead-letters?limit=1000")["dead_letters"]) == letters, 10, "letters"
         )
-        wait_until(lambda: tally(shipper).stored == len(texts) + len(payloads) - letters, 10, "the ledger shows all")
+        wait_until(lambda: tally(shipper).stored == len(texts) + len(payloads) - letters, 60, "the ledger shows all")
         assert tally(shipper).missing == 0
         found = (
             messages_in_sqlite(run_dir / "data")

@@ -170,9 +170,9 @@ def test_what_a_killed_rsyslogd_had_in_memory_is_read_again(rsyslogd: str, run_d
     shipper = ShipperProcess(run_dir / "shipper", {"type": "sqlite", "path": str(data)}, port=port)
     with Host(rsyslogd, run_dir, port, stdout="sandbox", sandboxes=str(sandboxes)) as host:
         (run / "stdout").write_text("".join(f"line {number}\n" for number in range(100)))
-        wait_until(lambda: _read_at(host.work), 20, "the file is read")
+        wait_until(lambda: _read_at(host.work), 60, "the file is read")
         reports = host.status()["forwarded"]
-        wait_until(lambda: host.status()["forwarded"] >= reports + 5, 30, "five reports have gone, one each second")
+        wait_until(lambda: host.status()["forwarded"] >= reports + 5, 60, "five reports have gone, one each second")
         host.kill9_rsyslogd()
         with shipper:
             settled = wait_settled(shipper, 100, letters="f")

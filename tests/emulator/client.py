@@ -44,7 +44,7 @@ class Marathon:
 
     def settle(self) -> None:
         """Wait until no deployment is running."""
-        wait_until(lambda: self("GET", "/v2/deployments")[1] == [], 20, "the end of all deployments")
+        wait_until(lambda: self("GET", "/v2/deployments")[1] == [], 60, "the end of all deployments")
 
     def clear(self) -> None:
         """Delete every app, also one that a test has left behind."""

@@ -32,14 +32,14 @@ class RelpReceiver:
         """Return what came, as JSON objects; invalid UTF-8 is replaced as the shipper does."""
         return [orjson.loads(payload.decode(errors="replace")) for payload in self.payloads]
 
-    async def wait_for(self, condition: Callable[[], bool], seconds: float = 30) -> None:
+    async def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Return as soon as the condition holds; looked at after each frame."""
         async with asyncio.timeout(seconds):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def wait_count(self, count: int, seconds: float = 30) -> None:
+    async def wait_count(self, count: int, seconds: float = 60) -> None:
         """Return when so many records have come."""
         await self.wait_for(lambda: len(self.payloads) >= count, seconds)
 

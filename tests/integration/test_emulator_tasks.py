@@ -86,7 +86,7 @@ def test_an_app_that_fails_is_started_again_after_growing_delays(marathon: Marat
     def ended() -> list[dict[str, Any]]:
         return [task for task in marathon.emulator.tasks() if task["owner"] == "/fails"]
 
-    wait_until(lambda: len(ended()) == 3, 15, "the third try")
+    wait_until(lambda: len(ended()) == 3, 60, "the third try")
     wait_until(lambda: ended()[-1]["state"] == "TASK_FAILED")
     waiting = marathon("GET", "/v2/queue")[1]["queue"]
     (left,) = [item["delay"] for item in waiting if item["app"]["id"] == "/fails"]
@@ -95,7 +95,7 @@ def test_an_app_that_fails_is_started_again_after_growing_delays(marathon: Marat
     failure = marathon.app("/fails")["lastTaskFailure"]
     assert (failure["state"], failure["message"]) == ("TASK_FAILED", "Command exited with 3")
     assert marathon("DELETE", "/v2/queue//fails/delay") == (204, None)
-    wait_until(lambda: len(ended()) == 4, 15, "the fourth try")
+    wait_until(lambda: len(ended()) == 4, 60, "the fourth try")
     marathon.change("DELETE", "/v2/apps/fails")
 
 

@@ -121,7 +121,7 @@ def test_haproxy_passes_bytes_on_and_logs_to_the_socket(run_dir: Path, haproxy: 
                 with socket.create_connection(("127.0.0.1", port), timeout=20) as rsyslogd:
                     rsyslogd.sendall(b"1 open 0\n")
                     _take(shipper, b"1 open 0\n")
-            wait_until(lambda: b"shipper shipper/shipper-1" in held.recv(65536), 20, "HAProxy logs a connection")
+            wait_until(lambda: b"shipper shipper/shipper-1" in held.recv(65536), 60, "HAProxy logs a connection")
 
 
 def _take(shipper: socket.socket, expected: bytes) -> None:

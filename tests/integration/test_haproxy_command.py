@@ -63,15 +63,15 @@ def test_apps_are_served_as_they_start_scale_and_stop(host: Host) -> None:
     with Emulator(host.directory / "emulator", time_scale=0.1) as emulator:
         log = host.directory / "command.log"
         with Process([sys.executable, "-m", "shipper", *arguments(host, emulator.marathon)], log=log) as command:
-            command.wait_until(host.out.exists, 30, "a file without apps")
+            command.wait_until(host.out.exists, 60, "a file without apps")
             host.start()
             post(f"{emulator.marathon}/v2/apps", wanted)
-            command.wait_until(lambda: tasks() == 1, 20, "the app is in the file")
-            command.wait_until(lambda: _says(port) and _says(host.settings.http_port, name), 20, "HAProxy serves it")
+            command.wait_until(lambda: tasks() == 1, 60, "the app is in the file")
+            command.wait_until(lambda: _says(port) and _says(host.settings.http_port, name), 60, "HAProxy serves it")
             post(f"{emulator.marathon}/v2/apps//shop/web", {"instances": 3}, "PUT")
-            command.wait_until(lambda: tasks() == 3, 20, "three tasks are in the file")
+            command.wait_until(lambda: tasks() == 3, 60, "three tasks are in the file")
             post(f"{emulator.marathon}/v2/apps//shop/web", None, "DELETE")
-            command.wait_until(lambda: "no apps at all" in log.read_text(), 20, "it says that nothing is left")
+            command.wait_until(lambda: "no apps at all" in log.read_text(), 60, "it says that nothing is left")
             assert tasks() > 0, "the last good file stays"
             assert command.stop() == 0
         assert "HAPROXY_1_VHOST: the app has no port 1" in log.read_text()

@@ -16,10 +16,9 @@ from typing import Self
 import psutil
 
 from tests.servers import debian
-from tests.servers.process import Process, wait_until
+from tests.servers.process import START_SECONDS, Process, wait_until
 
 IMAGE = "shipper-test:1"
-START_SECONDS = 60
 # One command at most; a container that needs longer to start is a failure.
 COMMAND_SECONDS = 60
 
@@ -104,7 +103,7 @@ class Docker:
         for process in self._left_behind():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        wait_until(lambda: not self._left_behind(), 10, f"no process of {self.directory} is left")
+        wait_until(lambda: not self._left_behind(), 60, f"no process of {self.directory} is left")
         for mount in _mounts_below(self.directory):
             subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
 
@@ -118,7 +117,7 @@ class Docker:
         containerd = int((self.directory / "exec" / "containerd" / "containerd.pid").read_text())
         self.process.kill9()
         # It ends with its parent. A daemon that is started before it is reaped takes it for alive, and fails.
-        wait_until(lambda: not psutil.pid_exists(containerd), 10, "containerd is gone")
+        wait_until(lambda: not psutil.pid_exists(containerd), 60, "containerd is gone")
 
     def run(
         self,

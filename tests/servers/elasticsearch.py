@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests.servers import CACHE, debian, java
-from tests.servers.process import Process, free_port
+from tests.servers.process import START_SECONDS, Process, free_port
 
 # Each version and the oldest Java it runs on.
 VERSIONS = {"8.19.9": 17, "9.2.0": 21}
 ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
 UNPRIVILEGED = "nobody"
-START_SECONDS = 180
-HEAP = "512m"
+#: A server of tests lives for minutes: the second compiler would take half its processor time and never give it back.
+QUICK_START = "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1 -XX:-AlwaysPreTouch"
+#: A server that is measured is compiled as one in production is.
+MEASURED = "-Xms512m -Xmx512m"
+MEASURED_LARGE = "-Xms4g -Xmx4g"
 
 Say = Callable[[str], None]
 
@@ -80,11 +83,18 @@ def _unpack(archive: Path, target: Path) -> None:
 class Elasticsearch:
     """One server with folders of its own; it keeps its data over `stop` or `process.kill9()` and `start`."""
 
-    def __init__(self, version: str, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        version: str,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        java_options: str = QUICK_START,
+    ) -> None:
         """Lay out the folders in `directory`; edit `config` before `start` when the test needs users or keys."""
         runtime = java.lowest(VERSIONS[version])
         assert runtime is not None, missing(version)
         self.directory = directory
+        self.java_options = java_options
         self.config = directory / "config"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -121,7 +131,7 @@ class Elasticsearch:
         """The environment of the server and of the commands in `home/bin`."""
         return {
             "ES_JAVA_HOME": str(self.java),
-            "ES_JAVA_OPTS": f"-Xms{HEAP} -Xmx{HEAP}",
+            "ES_JAVA_OPTS": self.java_options,
             "ES_PATH_CONF": str(self.config),
             "ES_TMPDIR": str(self.directory / "tmp"),
             "HOME": str(self.directory),
@@ -159,10 +169,12 @@ class Elasticsearch:
 
 
 @contextlib.contextmanager
-def running(version: str, settings: Mapping[str, str] | None = None) -> Iterator[Elasticsearch]:
+def running(
+    version: str, settings: Mapping[str, str] | None = None, java_options: str = QUICK_START
+) -> Iterator[Elasticsearch]:
     """A started server in a folder of its own, both gone at the end."""
     with tempfile.TemporaryDirectory(prefix="shipper-es-", ignore_cleanup_errors=True) as directory:
-        server = Elasticsearch(version, Path(directory), settings)
+        server = Elasticsearch(version, Path(directory), settings, java_options)
         server.start()
         try:
             yield server

@@ -14,9 +14,8 @@ import aiohttp
 from aiohttp import web
 
 from tests.servers.kibana import FakeKibana
-from tests.servers.process import Process, accepts, free_port
+from tests.servers.process import START_SECONDS, Process, accepts, free_port
 
-START_SECONDS = 300  # ten seconds on a machine that has nothing else to do
 _NOT_IN_CONTRACT = re.compile(r"(/s/[^/]+)?/api/(alerting/.*|saved_objects/[^_].*)")
 _HOP_HEADERS = {"host", "transfer-encoding", "content-length", "connection", "content-encoding"}
 

@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Self
 
 POLL_SECONDS = 0.02
+#: No test is about how long a server takes to start: from a cold disk, beside others, it has taken three minutes.
+START_SECONDS = 600
 
 
 class ServerFailed(AssertionError):
@@ -43,7 +45,7 @@ def accepts(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10, what: str = "the condition") -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60, what: str = "the condition") -> None:
     """Return as soon as the condition holds; fail when it does not in so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -93,7 +95,7 @@ class Process:
         """Whether it has not ended."""
         return self._popen.poll() is None
 
-    def wait_until(self, condition: Callable[[], object], seconds: float = 10, what: str = "ready") -> None:
+    def wait_until(self, condition: Callable[[], object], seconds: float = 60, what: str = "ready") -> None:
         """Return as soon as the condition holds; fail when the process ends before or so many seconds pass."""
 
         def holds() -> bool:
@@ -112,7 +114,7 @@ class Process:
         """Send it a signal; one that has ended already hears nothing."""
         self._popen.send_signal(number)
 
-    def wait(self, seconds: float = 10) -> int:
+    def wait(self, seconds: float = 60) -> int:
         """Its exit code (negative: the signal that ended it), once it has ended; fail when it does not."""
         try:
             return self._popen.wait(seconds)
@@ -124,7 +126,7 @@ class Process:
         self._kill_group()
         return self.wait()
 
-    def stop(self, seconds: float = 10) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """Ask it to end (SIGTERM) and wait; what is still there after so many seconds is killed."""
         self._popen.terminate()
         try:

@@ -31,7 +31,7 @@ TEMPLATE = 'template(name="line" type="string" string="%$!seq% %msg%\\n")\n'
 
 def test_process_stops_and_says_what_it_printed(run_dir: Path) -> None:
     with Process(SLEEPER, log=run_dir / "log") as process:
-        process.wait_until(lambda: "up" in process.tail(), 10, "prints up")
+        process.wait_until(lambda: "up" in process.tail(), 60, "prints up")
         assert process.running
     assert process.wait() == -signal.SIGTERM
     assert process.tail() == "up"
@@ -40,15 +40,15 @@ def test_process_stops_and_says_what_it_printed(run_dir: Path) -> None:
 def test_process_kill9_ends_what_it_started(run_dir: Path) -> None:
     child = run_dir / "child"
     process = Process(["sh", "-c", f"sleep 60 & echo $! > {child}; wait"], log=run_dir / "log")
-    process.wait_until(lambda: child.exists() and child.read_text(), 10, "has a child")
+    process.wait_until(lambda: child.exists() and child.read_text(), 60, "has a child")
     assert process.kill9() == -signal.SIGKILL
-    wait_until(lambda: not _alive(int(child.read_text())), 10, "the child is gone")
+    wait_until(lambda: not _alive(int(child.read_text())), 60, "the child is gone")
 
 
 def test_wait_until_shows_the_end_of_the_log_of_a_process_that_ended(run_dir: Path) -> None:
     process = Process(["sh", "-c", "echo no such setting; exit 3"], log=run_dir / "log")
     with pytest.raises(ServerFailed, match=r"sh: ended with 3, before: ready\nno such setting"):
-        process.wait_until(lambda: False, 10)
+        process.wait_until(lambda: False, 60)
 
 
 def test_wait_until_has_a_deadline() -> None:
@@ -69,13 +69,13 @@ def test_rsyslogd(rsyslogd: str, run_dir: Path) -> None:
     assert check.wait() == 0, check.tail()
     argv: list[str | Path] = [rsyslogd, "-n", "-f", config, "-iNONE"]
     with Process(argv, log=run_dir / "rsyslogd.log") as process:
-        process.wait_until((run_dir / "log").exists, 10, "its socket is there")
+        process.wait_until((run_dir / "log").exists, 60, "its socket is there")
         assert Path(f"/proc/{process.pid}/comm").read_text() == "rsyslogd\n"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
             log.sendto(b"<13>Nov 22 10:00:00 web: hello", str(run_dir / "log"))
         out, stats = run_dir / "out", run_dir / "stats"
-        process.wait_until(lambda: out.exists() and " hello\n" in out.read_text(), 10, "the record is written")
-        process.wait_until(lambda: stats.exists() and "impstats" in stats.read_text(), 10, "it counts")
+        process.wait_until(lambda: out.exists() and " hello\n" in out.read_text(), 60, "the record is written")
+        process.wait_until(lambda: stats.exists() and "impstats" in stats.read_text(), 60, "it counts")
     assert "could not load module" not in process.tail()
 
 
@@ -87,7 +87,7 @@ def test_haproxy(haproxy: str, run_dir: Path) -> None:
         f"frontend f\n bind 127.0.0.1:{port}\n http-request return status 200 content-type text/plain string up\n"
     )
     with Process([haproxy, "-db", "-f", config], log=run_dir / "log") as process:
-        process.wait_until(lambda: accepts(port), 10, "accepts connections")
+        process.wait_until(lambda: accepts(port), 60, "accepts connections")
         assert _get(f"http://127.0.0.1:{port}/") == b"up"
 
 
@@ -101,7 +101,7 @@ def test_nginx(nginx: str, run_dir: Path) -> None:
         f"http {{ access_log off; {folders} server {{ listen 127.0.0.1:{port}; return 200 up; }} }}\n"
     )
     with Process([nginx, "-p", run_dir, "-e", "stderr", "-c", config], log=run_dir / "log") as process:
-        process.wait_until(lambda: accepts(port), 10, "accepts connections")
+        process.wait_until(lambda: accepts(port), 60, "accepts connections")
         assert _get(f"http://127.0.0.1:{port}/") == b"up"
 
 

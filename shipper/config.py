@@ -11,7 +11,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -21,6 +21,8 @@ from shipper.errors import ConfigError
 ENVIRONMENT_PREFIX = "SHIPPER_"
 #: Variables with our prefix that are not settings: read by the command line itself.
 NOT_SETTINGS = frozenset({"SHIPPER_CONFIG", "SHIPPER_URL", "SHIPPER_TOKEN", "SHIPPER_SERIES"})
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Settings(BaseModel):
@@ -196,10 +198,15 @@ def load(path: str | Path | None = None, environment: Mapping[str, str] | None =
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
             _set(document, name, text)
+    return checked(Config, document, where)
+
+
+def checked(model: type[Model], given: Mapping[str, object], where: str) -> Model:
+    """Return the settings that the values stand for; ConfigError names the place and the key that is wrong."""
     try:
-        return Config.model_validate(document)
+        return model.model_validate(given)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(error, Config)}") from None
+        raise ConfigError(f"{where}: {_explain(error, model)}") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

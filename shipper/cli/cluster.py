@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from shipper.cli.config_options import CLUSTER, add_config, cluster_of
 from shipper.errors import ConfigError, QueryError
 
 if TYPE_CHECKING:
@@ -68,10 +69,7 @@ def _add(
         epilog=_NAMES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    config = os.environ.get("SHIPPER_CONFIG")
-    parser.add_argument(
-        "--config", metavar="FILE", default=config, help="file whose enricher marathon names the cluster"
-    )
+    add_config(parser, CLUSTER)
     parser.add_argument("--marathon", metavar="URL", help="http://host:port, several with commas; instead of FILE's")
     if name in ("shell", "sandbox"):
         parser.add_argument("--mesos", metavar="URL", help="http://host:port, several with commas; instead of FILE's")
@@ -103,19 +101,11 @@ def _to_a_reader(ask: "Ask", options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> "ClusterSettings":
     """The cluster of the configuration, with addresses of the command line in place of its own."""
-    from pydantic import ValidationError
-
     from shipper import config
-    from shipper.cluster import settings
 
-    known = settings.of(config.load(options.config))
-    values = {name: getattr(known, name) for name in settings.ClusterSettings.model_fields}
-    given = {"marathon_urls": options.marathon, "mesos_urls": getattr(options, "mesos", None)}
-    try:
-        return settings.ClusterSettings.model_validate({**values, **{key: one for key, one in given.items() if one}})
-    except ValidationError as error:
-        reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"--marathon, --mesos: {reason}") from None
+    return cluster_of(
+        config.load(options.config), {"marathon_urls": options.marathon, "mesos_urls": getattr(options, "mesos", None)}
+    )
 
 
 async def _known_apps(settings: "ClusterSettings") -> "list[App]":

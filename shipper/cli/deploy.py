@@ -3,13 +3,13 @@
 import argparse
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from shipper.cli.config_options import CLUSTER, add_config, cluster_of
 from shipper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,10 +70,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--marathon", metavar="URL", action="append", help="http://host:port; may be repeated")
     parser.add_argument("--chronos", metavar="URL", action="append", help="http://host:port; may be repeated")
-    config = os.environ.get("SHIPPER_CONFIG")
-    parser.add_argument(
-        "--config", metavar="FILE", default=config, help="file whose enricher marathon names the cluster"
-    )
+    add_config(parser, CLUSTER)
     parser.add_argument("--json", action="store_true", help="one JSON object per step, then one per outcome")
     parser.set_defaults(function=_deploy)
 
@@ -131,19 +128,9 @@ def _paths(options: argparse.Namespace) -> list[Path]:
 
 def _settings(options: argparse.Namespace) -> "ClusterSettings":
     """The cluster of the configuration, with addresses of the command line in place of its own."""
-    from pydantic import ValidationError
-
     from shipper import config
-    from shipper.cluster import settings
 
-    known = settings.of(config.load(options.config))
-    values = {name: getattr(known, name) for name in settings.ClusterSettings.model_fields}
-    given = {"marathon_urls": options.marathon, "chronos_urls": options.chronos}
-    try:
-        return settings.ClusterSettings.model_validate({**values, **{key: one for key, one in given.items() if one}})
-    except ValidationError as error:
-        reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"--marathon, --chronos: {reason}") from None
+    return cluster_of(config.load(options.config), {"marathon_urls": options.marathon, "chronos_urls": options.chronos})
 
 
 def _progress(options: argparse.Namespace) -> "Progress":

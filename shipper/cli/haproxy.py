@@ -3,13 +3,14 @@
 import argparse
 import asyncio
 import json
-import os
 import signal
 import socket
 import sys
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from shipper.cli.config_options import CLUSTER, add_config, cluster_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,8 +50,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    config = os.environ.get("SHIPPER_CONFIG")
-    add("--config", metavar="FILE", default=config, help="YAML file whose enricher `marathon` names the cluster")
+    add_config(parser, CLUSTER)
     add("--marathon", metavar="URL", help="http://host:port of Marathon, several with commas; instead of FILE's")
     add("--out", metavar="FILE", type=Path, default=Path(_OUT), help="HAProxy's file (default: %(default)s)")
     add("--check-command", metavar="COMMAND", default=_CHECK, help="says whether {} is right (default: %(default)s)")
@@ -71,15 +71,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _haproxy(options: argparse.Namespace) -> int:
     from shipper import config, telemetry
-    from shipper.cluster import settings
     from shipper.deploy.haproxy import Discovery
     from shipper.deploy.haproxy_program import Program
 
     loaded = config.load(options.config)
-    cluster = settings.of(loaded)
-    if options.marathon:
-        urls = {**cluster.model_dump(), "marathon_urls": options.marathon}
-        cluster = _valid(settings.ClusterSettings, urls, "--marathon")
+    cluster = cluster_of(loaded, {"marathon_urls": options.marathon})
     program = Program(
         options.out,
         check_command=options.check_command,
@@ -94,27 +90,21 @@ def _haproxy(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> "Settings":
+    from pydantic import ValidationError
+
+    from shipper.errors import ConfigError
     from shipper.generate.localhost import Settings
 
     names = ("address", "http_port", "relp_port", "log_socket", "hard_stop_seconds", "host_name")
     values = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.groups is not None:
         values["groups"] = tuple(part.strip() for part in options.groups.split(",") if part.strip())
-    settings: Settings = _valid(Settings, values, "haproxy")
-    return settings
-
-
-def _valid(kind: type[Any], values: dict[str, Any], where: str) -> Any:
-    from pydantic import ValidationError
-
-    from shipper.errors import ConfigError
-
     try:
-        return kind.model_validate(values)
+        return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = "".join(f" --{str(part).replace('_', '-')}" for part in first["loc"][:1] if where == "haproxy")
-        raise ConfigError(f"{where}{place}: {first['msg'].removeprefix('Value error, ')}") from None
+        place = "".join(f" --{str(part).replace('_', '-')}" for part in first["loc"][:1])
+        raise ConfigError(f"haproxy{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 async def _once(options: argparse.Namespace, cluster: "ClusterSettings", discovery: "Discovery") -> int:

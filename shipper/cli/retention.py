@@ -10,6 +10,8 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
+from shipper.cli.config_options import add_config
+
 if TYPE_CHECKING:
     from shipper.cli.retention_shown import Lines
     from shipper.config import Config
@@ -48,9 +50,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add(
-        "--config", metavar="FILE", default=os.environ.get("SHIPPER_CONFIG"), help="YAML file (default $SHIPPER_CONFIG)"
-    )
+    add_config(parser)
     add("--days", type=_days, metavar="N", help="days to keep, today not counted (default: store.retention_days)")
     add("--between", metavar="HH:MM-HH:MM", help="delete single records only at this time of day; whole days always")
     add("--zone", default="UTC", help="time zone of --between (default: UTC)")

@@ -2,35 +2,31 @@
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 from typing import TYPE_CHECKING
+
+from shipper.cli.config_options import add_config
 
 if TYPE_CHECKING:
     from shipper.api.serve import Addresses
     from shipper.config import Config
 
 
+#: What is read, in order.
+_CONFIG = "YAML file; SHIPPER_… variables come on top (default: $SHIPPER_CONFIG, else built-in defaults)"
+
+
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the commands of this file."""
     parser = commands.add_parser("run", help="receive, store and answer", description="Receive, store and answer.")
-    _add_config(parser)
+    add_config(parser, _CONFIG)
     parser.set_defaults(function=_run)
     parser = commands.add_parser(
         "check-config", help="check the configuration and print it", description="Check the configuration and print it."
     )
-    _add_config(parser)
+    add_config(parser, _CONFIG)
     parser.set_defaults(function=_check)
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=os.environ.get("SHIPPER_CONFIG"),
-        help="YAML file; SHIPPER_… variables come on top (default: $SHIPPER_CONFIG, else built-in defaults)",
-    )
 
 
 def _check(options: argparse.Namespace) -> int:

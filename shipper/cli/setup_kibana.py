@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shipper.cli import terminal
+from shipper.cli.config_options import add_config
 from shipper.cli.setup_shown import Shown
 from shipper.deploy.lines import write
 from shipper.deploy.progress import Progress
@@ -66,8 +67,7 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add("--user", metavar="NAME", help="instead of a key")
     add("--password-file", type=Path, metavar="FILE", help="holds the user's password")
     add("--ca-file", type=Path, metavar="FILE", help="certificates that https is checked with")
-    config = os.environ.get("SHIPPER_CONFIG")
-    add("--config", metavar="FILE", default=config, help="YAML file (default $SHIPPER_CONFIG)")
+    add_config(parser)
     parser.set_defaults(function=_setup)
 
 

@@ -2,24 +2,22 @@
 
 import argparse
 import getpass
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shipper.cli.config_options import add_config
 from shipper.errors import ConfigError
+from shipper.secret_files import read_secret
 
 if TYPE_CHECKING:
     from shipper.config import Config as Whole
     from shipper.stores.elasticsearch import Config
 
-_MOST_BYTES = 1024
-
 
 def add_options(parser: argparse.ArgumentParser, *, by_key: bool = True) -> None:
     """Add the options that say which cluster, and who asks; an API key only where one is enough."""
-    config = os.environ.get("SHIPPER_CONFIG")
-    parser.add_argument("--config", metavar="FILE", default=config, help="YAML file (default $SHIPPER_CONFIG)")
+    add_config(parser)
     login = parser.add_argument_group("login", "default: that of the configuration")
     login.add_argument("--username", metavar="NAME", help="user name; the password is asked for on the terminal")
     login.add_argument("--password-file", metavar="FILE", type=Path, help="file with its password")
@@ -65,10 +63,4 @@ def _password(options: argparse.Namespace) -> str:
         if not sys.stdin.isatty():
             raise ConfigError("nobody can be asked for the password here: give --password-file")
         return getpass.getpass(f"password of {options.username}: ")
-    try:
-        with options.password_file.open() as file:
-            found: str = file.read(_MOST_BYTES).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise ConfigError(f"{options.password_file}: cannot read the password ({reason})") from None
-    return found
+    return read_secret(options.password_file, "--password-file")

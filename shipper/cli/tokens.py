@@ -1,13 +1,14 @@
 """`shipper tokens`: who may ask the API: create a token, list them, revoke one."""
 
 import argparse
-import os
 import re
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from shipper.cli.config_options import add_config
 
 if TYPE_CHECKING:
     from shipper.api.access.tokens import Token
@@ -63,9 +64,7 @@ def _action(
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
     parser.add_argument("--file", metavar="FILE", help="tokens file (default: api.access.tokens_file)")
-    parser.add_argument(
-        "--config", metavar="FILE", default=os.environ.get("SHIPPER_CONFIG"), help="YAML file (default $SHIPPER_CONFIG)"
-    )
+    add_config(parser)
     parser.set_defaults(function=function)
     return parser
 

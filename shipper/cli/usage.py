@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from shipper.cli.config_options import add_config
 
 if TYPE_CHECKING:
     from shipper.config import Config
@@ -66,9 +67,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add(
-        "--config", metavar="FILE", default=os.environ.get("SHIPPER_CONFIG"), help="YAML file (default $SHIPPER_CONFIG)"
-    )
+    add_config(parser)
     add("--by", choices=tuple(FIELDS), default="app", help="what is counted apart (default: app)")
     add("--days", type=_days, default=14, metavar="N", help="days that are looked at, today too (default 14)")
     form = parser.add_mutually_exclusive_group()

@@ -17,10 +17,11 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from shipper.cluster._credentials import Credentials, certificates
+from shipper.cluster._credentials import Credentials
 from shipper.cluster._refusals import clean, error_of
 from shipper.cluster.settings import ClusterSettings
 from shipper.errors import ClusterBusy, ClusterError, ConfigError
+from shipper.secret_files import certificates
 
 Found = TypeVar("Found")
 Parameters = tuple[tuple[str, str], ...]
@@ -99,7 +100,7 @@ class Service:
         self._hosts = {URL(url).host for url in urls}
         self._seconds = settings.request_seconds
         self._credentials = Credentials(settings)
-        self._certificates = certificates(settings)
+        self._certificates = certificates(settings.ca_file, "ca_file")
         self._open: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:

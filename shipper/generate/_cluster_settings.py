@@ -5,10 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from shipper import __version__, config
-from shipper.errors import ConfigError
 
 _URL: Final = re.compile(
     r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:/[\w./-]*)?", re.ASCII
@@ -248,12 +247,4 @@ class Settings(config.Settings):
 
 def read(values: Mapping[str, object]) -> Settings:
     """Return the settings that the values stand for; ConfigError names the key that is wrong."""
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"unknown key (known: {', '.join(Settings.model_fields)})"
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"marathon: {key}: {message}" if key else f"marathon: {message}") from None
+    return config.checked(Settings, values, "marathon")

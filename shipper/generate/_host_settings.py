@@ -4,10 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from shipper import config
-from shipper.errors import ConfigError
 
 #: What a Unix socket's address can hold (sun_path of 108 bytes, one of them the final NUL).
 LONGEST_SOCKET: Final = 107
@@ -141,10 +140,4 @@ class Settings(config.Settings):
 
 def read(values: Mapping[str, object]) -> Settings:
     """Return the settings that the values stand for; ConfigError names the key that is wrong."""
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"rsyslog: {key}: {message}" if key else f"rsyslog: {message}") from None
+    return config.checked(Settings, values, "rsyslog")

@@ -4,10 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from shipper import config
-from shipper.errors import ConfigError
 
 _APP: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,126}", re.ASCII)
 
@@ -52,12 +51,4 @@ class Settings(config.Settings):
 
 def read(given: Mapping[str, object]) -> Settings:
     """Return checked settings; ConfigError names the first one that is wrong."""
-    try:
-        return Settings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"unknown key (known: {', '.join(Settings.model_fields)})"
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"kibana: {key}: {message}" if key else f"kibana: {message}") from None
+    return config.checked(Settings, given, "kibana")

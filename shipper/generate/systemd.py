@@ -14,6 +14,7 @@ def generate(settings: Settings) -> dict[str, str]:
     values = {name: path(settings, name) for name in names}
     sockets = directories(values["socket"], values["relay_socket"], values["status_socket"])
     values["written"] = " ".join(f'"{each}"' for each in dict.fromkeys([*sockets, values["work_directory"]]))
+    values["hardening"] = _HARDENING
     values["socket_directories"] = "\n".join(f'd "{each}" - - - -' for each in sockets)
     units = {
         "rsyslog/systemd/shipper-host.socket": fill(_SOCKET, values),
@@ -57,6 +58,25 @@ TriggerLimitIntervalSec=0
 
 [Install]
 WantedBy=sockets.target
+"""
+
+#: What no service of ours needs; it ends the section [Service], and the file.
+_HARDENING: Final = """\
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
 """
 
 _SERVICE: Final = """\
@@ -107,22 +127,7 @@ UMask=0077
 ProtectSystem=strict
 ReadWritePaths=@written@
 # No PrivateTmp= and no ProtectProc=: sandboxes may be in /tmp, and all processes must be seen.
-PrivateDevices=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-SystemCallArchitectures=native
-
-[Install]
-WantedBy=multi-user.target
-"""
+@hardening@"""
 
 _HAPROXY: Final = """\
 # Written by `shipper generate rsyslog`; change its settings, not this file.
@@ -151,22 +156,7 @@ UMask=0077
 ProtectSystem=strict
 ReadWritePaths=/etc/haproxy
 PrivateTmp=yes
-PrivateDevices=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-SystemCallArchitectures=native
-
-[Install]
-WantedBy=multi-user.target
-"""
+@hardening@"""
 
 _TMPFILES: Final = """\
 # Written by `shipper generate rsyslog`; change its settings, not this file.

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from shipper.errors import ConfigError
+from shipper.secret_files import certificates, read_secret
 
 DEFAULT_SPACE: Final = "default"
 _URL: Final = re.compile(r"https?://[^\s/?#@]+(/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 _KEY: Final = re.compile(r"[A-Za-z0-9+/=_-]{8,4096}", re.ASCII)
-_LONGEST_SECRET: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,7 @@ class Access:
 
     def certificates(self) -> ssl.SSLContext | bool:
         """Return what https is checked with: the CA of the file alone, else what the machine trusts."""
-        if self.ca_file is None:
-            return True
-        try:
-            return ssl.create_default_context(cafile=self.ca_file)
-        except OSError as error:  # an ssl.SSLError too
-            raise ConfigError(f"--ca-file: cannot read certificates from {self.ca_file} ({error.strerror})") from None
+        return certificates(self.ca_file, "--ca-file")
 
 
 def authorization(
@@ -56,11 +51,11 @@ def authorization(
     if key_file is not None and user is not None:
         raise ConfigError("either --api-key-file or --user and --password-file, not both")
     if key_file is not None:
-        return _api_key(_secret(key_file, "--api-key-file"), f"--api-key-file: {key_file}")
+        return _api_key(read_secret(key_file, "--api-key-file"), f"--api-key-file: {key_file}")
     if user is not None or password_file is not None:
         if not user or password_file is None:
             raise ConfigError("--user and --password-file belong together")
-        return _basic(user, _secret(password_file, "--password-file"))
+        return _basic(user, read_secret(password_file, "--password-file"))
     if key := environment.get("KIBANA_API_KEY"):
         return _api_key(key.strip(), "KIBANA_API_KEY")
     if name := environment.get("KIBANA_USER"):
@@ -78,16 +73,3 @@ def _basic(user: str, password: str) -> str:
     if ":" in user or not (user + password).isprintable():
         raise ConfigError("the user's name may hold no colon, name and password no control characters")
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
-
-
-def _secret(path: Path, option: str) -> str:
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LONGEST_SECRET + 1).decode().strip("\r\n")
-    except OSError as error:
-        raise ConfigError(f"{option}: cannot read {path} ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{option}: {path} is not UTF-8 text") from None
-    if not text or len(text) > _LONGEST_SECRET or not text.isprintable():
-        raise ConfigError(f"{option}: {path} must hold the secret on one line, and nothing else")
-    return text

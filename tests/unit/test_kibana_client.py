@@ -53,7 +53,7 @@ def test_secrets_come_from_files_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "on one line"), (b"two\nlines", "on one line"), (b"\xff", "not UTF-8"), (b"not a key!", "is not an API key"),
-     (b"a" * 5000, "on one line")],
+     (b"a" * 5000, "is not an API key"), (b"a" * 20_000, "on one line")],
 )  # fmt: skip
 def test_files_that_hold_no_key(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "key"

@@ -115,7 +115,10 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "a password alone": (["--password-file", "x"], "--password-file needs --username"),
     "grace alone": (["--grace", "5", "--username", "y"], "--grace belongs to --rotate"),
     "nobody to ask": (["--username", "y"], "nobody can be asked for the password here: give --password-file"),
-    "no such file": (["--username", "y", "--password-file", "/none"], "--password-file: cannot read /none (No such file or directory)"),
+    "no such file": (
+        ["--username", "y", "--password-file", "/none"],
+        "--password-file: cannot read /none (No such file or directory)",
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,54 +54,48 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Write what hosts and clusters need; the same settings, the same bytes.",
     )
     programs = parser.add_subparsers(title="programs", metavar="PROGRAM", required=True, parser_class=_SettingsParser)
-    rsyslog = programs.add_parser(
+    rsyslog = _add(
+        programs,
         "rsyslog",
-        help="all that a host needs: rsyslog, units, HAProxy, Docker",
-        description=_RSYSLOG,
-        epilog=_RSYSLOG_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _rsyslog,
+        "all that a host needs: rsyslog, units, HAProxy, Docker",
+        _RSYSLOG,
+        _RSYSLOG_EXAMPLES,
     )
-    _add_out(rsyslog)
-    rsyslog.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
     rsyslog.add_argument("--check", action="store_true", help="write nothing; rsyslogd -N1 says whether it is right")
-    rsyslog.set_defaults(function=_rsyslog)
-    marathon = programs.add_parser(
-        "marathon",
-        help="all that a cluster needs: apps for Marathon, jobs for Chronos, the image",
-        description=_MARATHON,
-        epilog=_MARATHON_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_out(marathon)
-    marathon.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
-    marathon.set_defaults(function=_marathon)
-    kibana = programs.add_parser(
-        "kibana",
-        help="what Kibana shows: data views, searches, dashboards, alert rules",
-        description=_KIBANA,
-        epilog=_KIBANA_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_out(kibana)
-    kibana.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
-    kibana.set_defaults(function=_kibana)
-    archive = programs.add_parser("archive", help="the product as one file, for Mesos to fetch", description=_ARCHIVE)
-    _add_out(archive)
+    about = "all that a cluster needs: apps for Marathon, jobs for Chronos, the image"
+    _add(programs, "marathon", _marathon, about, _MARATHON, _MARATHON_EXAMPLES)
+    about = "what Kibana shows: data views, searches, dashboards, alert rules"
+    _add(programs, "kibana", _kibana, about, _KIBANA, _KIBANA_EXAMPLES)
+    archive = _add(programs, "archive", _archive, "the product as one file, for Mesos to fetch", _ARCHIVE)
     archive.add_argument(
         "--lock", metavar="FILE", type=Path, default=Path("requirements.lock"), help="default: %(default)s"
     )
-    archive.set_defaults(function=_archive)
-    docs = programs.add_parser(
-        "docs",
-        help="docs/configuration.md and docs/fields.md",
-        description="The pages of every setting and of every field.",
+    about = "docs/configuration.md and docs/fields.md"
+    _add(programs, "docs", _docs, about, "Write the pages of every setting and of every field.")
+
+
+def _add(
+    programs: "argparse._SubParsersAction[_SettingsParser]",
+    name: str,
+    function: Callable[[argparse.Namespace], int],
+    about: str,
+    description: str,
+    examples: str = "",
+) -> argparse.ArgumentParser:
+    """Add a program; one that has examples has settings, too."""
+    parser = programs.add_parser(
+        name,
+        help=about,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_out(docs)
-    docs.set_defaults(function=_docs)
-
-
-def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="write below DIR (default: here)")
+    if examples:
+        parser.add_argument("--settings", metavar="FILE", type=Path, help="YAML file of the settings below")
+    parser.set_defaults(function=function)
+    return parser
 
 
 class _SettingsParser(argparse.ArgumentParser):

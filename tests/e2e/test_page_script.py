@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shipper.record.times import to_ns
+from shipper.record.times import from_ns, to_ns
 from shipper.search import cursor as cursors
 from shipper.search.query import Page, Place, Query
 from tests.e2e.browser import Browser, browser
@@ -220,6 +220,26 @@ async def test_the_tail_shows_what_comes_and_what_was_skipped(tab: Browser, worl
     assert await tab.evaluate("document.querySelector('.live .records').childElementCount") == 2000
     assert tab.console == []
     assert tab.dialogs == []
+
+
+async def test_the_tail_goes_on_after_a_restart(tab: Browser, world: Served) -> None:
+    """While the server stops, and from a proxy, a tail gets 503, at which an EventSource gives up."""
+    await tab.open(f"{world.url}/tail?app=live")
+    state = "document.querySelector('[data-state]').textContent"
+    texts = "[...document.querySelectorAll('.live .message')].map(e => e.textContent)"
+    await tab.until(f"{state}.startsWith('listening')")
+    made = [record(number, str(number), at=NOW, series="liven", service__name="live") for number in range(6)]
+    world.hub.post("test", made[:2], NOW)
+    await tab.until(f"{texts}.length === 2")
+    world.hub.end("it is being restarted")
+    await tab.until(f"{state}.includes('trying again')")
+    await tab.until("performance.getEntriesByType('resource').filter(e => e.initiatorType === 'fetch').length > 0")
+    world.reader.records += [one | {"event.ingested": from_ns(NOW)} for one in made[:4]]
+    world.hub.ended = None
+    await tab.until(f"{state}.startsWith('listening')")
+    world.hub.post("test", made[3:], NOW)
+    await tab.until(f"{texts}.length >= 6")
+    assert await tab.evaluate(texts) == list("012345")
 
 
 async def test_the_tail_without_script_says_so(tab: Browser, world: Served) -> None:

@@ -130,6 +130,9 @@ async function moreLines(link) {
 // --- Live tail ------------------------------------------------------------------------------------------------------
 
 const MOST_LIVE = 2000;
+const MOST_SEEN = 20_000; // ids; after an interruption 10,000 records come at most
+const FIRST_PAUSE = 500, LONGEST_PAUSE = 5000; // milliseconds before connecting again
+const LOST = "connection lost, trying again …";
 
 function liveLine(record) {
   const level = /^[a-z]+$/.test(record["log.level"] ?? "") ? record["log.level"] : "";
@@ -191,20 +194,47 @@ function listen(live) {
     if (waiting.length > MOST_LIVE) { waiting.shift(); dropped += 1; }
     soon();
   };
-  const source = new EventSource(live.dataset.stream);
-  source.onopen = () => { up = "listening"; soon(); };
-  source.onerror = () => { up = source.readyState === EventSource.CLOSED ? "refused: load the page again" : "connection lost, trying again …"; soon(); };
-  source.addEventListener("record", (event) => {
-    const record = JSON.parse(event.data);
-    taken += 1;
-    keep(() => liveLine(record));
-  });
-  source.addEventListener("skipped", (event) => {
-    const { count = 0, reason = "" } = JSON.parse(event.data);
-    skipped += Number(count) || 0;
-    keep(() => safely(make("p", "skipped"), `${Number(count).toLocaleString("en")} records skipped: ${String(reason).slice(0, 200)}`));
-  });
-  source.addEventListener("note", (event) => keep(() => safely(make("p", "skipped"), String(JSON.parse(event.data).text).slice(0, 300))));
+  let lastId = "", pause = FIRST_PAUSE;
+  const seen = new Set();
+  const address = () => {
+    const url = new URL(live.dataset.stream, location.href);
+    if (lastId) url.searchParams.set("last_event_id", lastId);
+    return url;
+  };
+  const connect = () => {
+    const source = new EventSource(address());
+    const on = (name, act) => source.addEventListener(name, (event) => {
+      lastId = event.lastEventId || lastId;
+      act(JSON.parse(event.data));
+    });
+    source.onopen = () => { up = "listening"; pause = FIRST_PAUSE; soon(); };
+    source.onerror = () => {
+      up = LOST;
+      soon();
+      if (source.readyState === EventSource.CLOSED) setTimeout(again, pause * (0.5 + Math.random()));
+    };
+    on("record", (record) => {
+      if (seen.has(record.id)) return; // what was sent shortly before an interruption comes again after it
+      seen.add(record.id);
+      if (seen.size > MOST_SEEN) seen.delete(seen.values().next().value);
+      taken += 1;
+      keep(() => liveLine(record));
+    });
+    on("skipped", ({ count = 0, reason = "" }) => {
+      skipped += Number(count) || 0;
+      keep(() => safely(make("p", "skipped"), `${Number(count).toLocaleString("en")} records skipped: ${String(reason).slice(0, 200)}`));
+    });
+    on("note", ({ text }) => keep(() => safely(make("p", "skipped"), String(text).slice(0, 300))));
+  };
+  // A browser gives up at the first answer that is none, as a proxy's 503 while the server starts again.
+  const again = async () => {
+    pause = Math.min(pause * 2, LONGEST_PAUSE);
+    const answer = await fetch(address()).catch(() => null);
+    answer?.body?.cancel();
+    if (answer && answer.status >= 400 && answer.status < 500 && answer.status !== 429) { up = "refused: load the page again"; soon(); }
+    else connect();
+  };
+  connect();
   button.hidden = false;
   button.addEventListener("click", () => {
     paused = !paused;

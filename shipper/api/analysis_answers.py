@@ -53,7 +53,9 @@ class TopAnswer(BaseModel):
 class PatternAnswer(BaseModel):
     """Messages that are alike."""
 
-    template: str = Field(description="<n> <id> <ip> <hex> <time> <text> <*> stand for what varies")
+    template: str = Field(
+        description="<n> (numbers, hexadecimal ids) <id> <ip> <hex> <time> <text> <*> stand for what varies"
+    )
     count: int
     share: float
     first: str = Field(description="oldest of the time asked for")

@@ -20,8 +20,8 @@ from shipper.search.query import Page, Query
 MOST_LOOKED_AT = 10_000
 _PAGE = 1000
 _PARTS = 10
-#: Patterns whose first record ever is looked for, and how many candidates each.
-_SINCE_PATTERNS, _SINCE_CANDIDATES = 20, 20
+#: Patterns whose first record is looked for, and how many candidates each.
+_MOST_SEARCHED, _CANDIDATES = 20, 20
 #: A pattern is more or less frequent when its share of all records changed by this factor.
 _FACTOR = 2.0
 
@@ -61,14 +61,29 @@ class Patterns:
     incomplete: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """The records that were looked at, by template, each with how many it stands for."""
+
+    by_template: dict[str, list[tuple[dict[str, Any], float]]]
+    looked_at: int
+    total: int
+    notes: list[str]
+
+
 async def patterns(asking: Asking, query: Query) -> Patterns:
     """Group the messages that match a query by template."""
+    looked = await _look(asking, query)
+    (found,) = await asyncio.to_thread(_grouped, looked)
+    return Patterns(found, looked.looked_at, looked.total, looked.notes)
+
+
+async def _look(asking: Asking, query: Query) -> _Looked:
     samples, total, notes = await _samples(asking, query)
     looked_at = sum(len(records) for records, _ in samples)
     if looked_at < total:
         notes.append(f"numbers are estimates: {looked_at:,} of {total:,} records were looked at")
-    found = await asyncio.to_thread(_grouped, samples)
-    return Patterns(found, looked_at, total, notes)
+    return _Looked(await asyncio.to_thread(_by_template, samples), looked_at, total, notes)
 
 
 async def _samples(asking: Asking, query: Query) -> tuple[list[tuple[list[dict[str, Any]], float]], int, list[str]]:
@@ -102,26 +117,34 @@ async def _some(asking: Asking, query: Query, wanted: int) -> tuple[list[dict[st
     return records, page.incomplete
 
 
-def _grouped(samples: list[tuple[list[dict[str, Any]], float]]) -> list[Pattern]:
-    by_template: dict[str, list[tuple[dict[str, Any], float]]] = {}
+def _by_template(samples: list[tuple[list[dict[str, Any]], float]]) -> dict[str, list[tuple[dict[str, Any], float]]]:
+    found: dict[str, list[tuple[dict[str, Any], float]]] = {}
     for records, weight in samples:
         for record in records:
             name = templates.template(str(record.get("message", "")))
-            by_template.setdefault(name, []).append((record, weight))
-    pattern_of = templates.merged({name: len(members) for name, members in by_template.items()})
-    found: dict[str, Pattern] = {}
-    for name, members in by_template.items():
-        pattern = found.setdefault(pattern_of[name], Pattern(pattern_of[name]))
-        for record, weight in members:
-            pattern.add(record, weight)
-    return sorted(found.values(), key=lambda one: (-one.count, one.template))
+            found.setdefault(name, []).append((record, weight))
+    return found
+
+
+def _grouped(*looked: _Looked) -> list[list[Pattern]]:
+    """Return the patterns of each; which templates are one pattern is the same for all: they can be compared."""
+    pattern_of = templates.merged({name for one in looked for name in one.by_template})
+    grouped = []
+    for one in looked:
+        found: dict[str, Pattern] = {}
+        for name, members in one.by_template.items():
+            pattern = found.setdefault(pattern_of[name], Pattern(pattern_of[name]))
+            for record, weight in members:
+                pattern.add(record, weight)
+        grouped.append(sorted(found.values(), key=lambda one: (-one.count, one.template)))
+    return grouped
 
 
 async def patterns_answer(asking: Asking, query: Query, limit: int) -> dict[str, Any]:
     """Return a `PatternsAnswer`."""
     found = await patterns(asking, query)
     shown = found.patterns[:limit]
-    since = await asyncio.gather(*(_since(asking, query, one) for one in shown[:_SINCE_PATTERNS]))
+    since = await asyncio.gather(*(_since(asking, query, one) for one in shown[:_MOST_SEARCHED]))
     since += [None] * (len(shown) - len(since))
     return {
         "patterns": [
@@ -147,14 +170,19 @@ async def patterns_answer(asking: Asking, query: Query, limit: int) -> dict[str,
 
 async def _since(asking: Asking, query: Query, pattern: Pattern) -> int | None:
     """Return when the first record of a pattern was written that the store still has; None when it was not found."""
-    where = templates.expression(pattern.template)
+    first = await _first(asking, replace(query, start=None), pattern.template)
+    return None if first is None else min(moment(first), pattern.first)
+
+
+async def _first(asking: Asking, query: Query, template: str) -> dict[str, Any] | None:
+    """Return the first record of a pattern that matches a query; None when it was not found."""
+    where = templates.expression(template)
     if where is None:
         return None
-    asked = replace(query, start=None, after=None, newest_first=False, limit=_SINCE_CANDIDATES)
-    page = await asking.reader.search(replace(asked, where=both((query.where, where))))
-    found = (one for one in page.records if templates.belongs(str(one.get("message", "")), pattern.template))
-    first = next(found, None)
-    return None if first is None else min(moment(first), pattern.first)
+    asked = replace(query, after=None, newest_first=False, limit=_CANDIDATES, where=both((query.where, where)))
+    page = await asking.reader.search(asked)
+    found = (one for one in page.records if templates.belongs(str(one.get("message", "")), template))
+    return next(found, None)
 
 
 def _query_of(pattern: Pattern) -> str:
@@ -164,9 +192,10 @@ def _query_of(pattern: Pattern) -> str:
 
 async def compare_answer(asking: Asking, a: Query, b: Query, limit: int) -> dict[str, Any]:
     """Return a `CompareAnswer`: which patterns `b` has and `a` has not, and the other way round."""
-    before, after = await patterns(asking, a), await patterns(asking, b)
-    old = {one.template: one for one in before.patterns}
-    new = {one.template: one for one in after.patterns}
+    before, after = await _look(asking, a), await _look(asking, b)
+    old, new = ({one.template: one for one in found} for found in await asyncio.to_thread(_grouped, before, after))
+    await _overlooked(asking, a, before, old, new)
+    await _overlooked(asking, b, after, new, old)
     rows = [_compared(old.get(name), new.get(name), before.total, after.total) for name in {**new, **old}]
     order = {"new": 0, "gone": 1, "more": 2, "less": 3, "same": 4}
     rows.sort(key=lambda row: (order[row["change"]], -(row["a"] + row["b"]), row["template"]))
@@ -174,8 +203,21 @@ async def compare_answer(asking: Asking, a: Query, b: Query, limit: int) -> dict
         "a": {"total": before.total, "looked_at": before.looked_at},
         "b": {"total": after.total, "looked_at": after.looked_at},
         "patterns": rows[:limit],
-        "incomplete": list(dict.fromkeys((*before.incomplete, *after.incomplete))),
+        "incomplete": list(dict.fromkeys((*before.notes, *after.notes))),
     }
+
+
+async def _overlooked(
+    asking: Asking, query: Query, looked: _Looked, known: dict[str, Pattern], others: dict[str, Pattern]
+) -> None:
+    """Add patterns that only the other side seems to have, but this side too, in records that were not looked at."""
+    if looked.looked_at == looked.total:
+        return
+    missed = [name for name in others if name not in known][:_MOST_SEARCHED]
+    for name, first in zip(missed, await asyncio.gather(*(_first(asking, query, one) for one in missed)), strict=True):
+        if first is not None:
+            known[name] = Pattern(name)
+            known[name].add(first, 1.0)
 
 
 def _compared(old: Pattern | None, new: Pattern | None, old_total: int, new_total: int) -> dict[str, Any]:

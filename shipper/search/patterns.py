@@ -6,7 +6,7 @@ in one word only become one pattern when there are several of them. Nothing is s
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from shipper.search.expression import Expression, Words, both
@@ -32,8 +32,13 @@ _MASKS: Final = (
     ),
     ("id", r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
     ("ip", r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?\b"),
-    ("hex", r"\b0x[0-9a-fA-F]+\b|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,}\b|\b(?=[A-F]*\d)(?=\d*[A-F])[0-9A-F]{7,}\b"),
-    ("n", r"(?<![A-Za-z_])[-+]?\d+(?:[.,]\d+)*|(?<=[A-Za-z_])\d+"),
+    ("hex", r"\b0x[0-9a-fA-F]+\b"),
+    # Hexadecimal ids too: some of them happen to have digits only.
+    (
+        "n",
+        r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,}\b|\b(?=[A-F]*\d)(?=\d*[A-F])[0-9A-F]{7,}\b"
+        r"|(?<![A-Za-z_])[-+]?\d+(?:[.,]\d+)*|(?<=[A-Za-z_])\d+",
+    ),
 )
 _MASK: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _MASKS))
 _MASKED: Final = re.compile(r"<(?:text|time|id|ip|hex|n|\*)>")
@@ -48,8 +53,8 @@ def template(message: str) -> str:
     return _MASK.sub(lambda found: f"<{found.lastgroup}>", line)
 
 
-def merged(templates: Mapping[str, int]) -> dict[str, str]:
-    """Return for each template (with how many messages have it) the pattern that it belongs to, often itself."""
+def merged(templates: Collection[str]) -> dict[str, str]:
+    """Return for each template the pattern that it belongs to, often itself."""
     alike: dict[tuple[int, str, str], list[str]] = defaultdict(list)
     for one in templates:
         parts = one.split(" ")[:_MOST_WORDS]

@@ -128,6 +128,35 @@ async def test_what_is_new_in_a_time(client: httpx.AsyncClient) -> None:
     assert (found["a"]["total"], found["b"]["total"]) == (30, 10)
 
 
+def _asked_of(*records: dict[str, Any]) -> httpx.AsyncClient:
+    web = build(MemoryReader(*records), clock=lambda: NOW)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://localhost")
+
+
+async def test_both_sides_of_a_comparison_have_the_same_patterns() -> None:
+    names = ("alice", "bob", "carol", "dave", "erin")
+    said = [
+        record(n, f"user {name} logged in, request 12{'34567' if n % 2 else '3b567'}", at=NOW - (10 - n) * 60 * SECOND)
+        for n, name in enumerate(names, start=1)
+    ]
+    async with _asked_of(*said) as client:
+        found = await ask(client, "compare", before_start="10m", start="8m")
+    changes = [(one["template"], one["a"], one["b"], one["change"]) for one in found["patterns"]]
+    assert changes == [("user <*> logged in, request <n>", 1, 4, "same")]
+
+
+async def test_what_was_only_not_looked_at_is_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipper.api.patterns.MOST_LOOKED_AT", 10)
+    often = [record(n, f"order {n} is paid", at=NOW - HOUR - n * SECOND) for n in range(1, 60)]
+    rare = [record(200, "bank is away", at=NOW - HOUR - 59 * SECOND), record(201, "bank is away", at=NOW - SECOND)]
+    new = record(202, "heap is full", at=NOW - SECOND)
+    async with _asked_of(*often, *rare, new) as client:
+        found = await ask(client, "compare", before_start="2h", start="30m")
+    changes = {one["template"]: one["change"] for one in found["patterns"]}
+    assert changes == {"heap is full": "new", "order <n> is paid": "gone", "bank is away": "more"}
+    assert any("estimates" in note for note in found["incomplete"])
+
+
 async def test_a_comparison_needs_two_sides(client: httpx.AsyncClient) -> None:
     assert "nothing to compare" in await refused(client, "compare")
     assert "belong together" in await refused(client, "compare", version_a="1.0")

@@ -17,7 +17,8 @@ from shipper.search.words import words
         ("user 17 took 12ms", "user <n> took <n>ms"),
         ("GET /api/v1/cart/3?page=2 200 0.123 s", "GET /api/v<n>/cart/<n>?page=<n> <n> <n> s"),
         ("order 8f14e45f-ceea-467f-ab0f-2f3e4d5a6b7c is paid", "order <id> is paid"),
-        ("commit 6f1c2a9e by deadbeef", "commit <hex> by deadbeef"),
+        ("commit 6f1c2a9e by deadbeef", "commit <n> by deadbeef"),
+        ("commit 61234567 by CAFE0123", "commit <n> by <n>"),
         ("connect to 10.0.0.1:5432 refused", "connect to <ip> refused"),
         ("2026-11-22T10:00:00.123Z started", "<time> started"),
         ("at 10:00:00 said \"no way\" and 'never'", "at <time> said <text> and <text>"),
@@ -35,15 +36,15 @@ def test_what_varies_is_masked(message: str, expected: str) -> None:
 
 
 def test_templates_that_differ_in_one_word_are_one_pattern() -> None:
-    logged_in = {f"user {name} logged in": 3 for name in ("alice", "bob", "carol", "dave")}
-    others = {"user alice logged out": 1, "disk full": 9}
+    logged_in = {f"user {name} logged in" for name in ("alice", "bob", "carol", "dave")}
+    others = {"user alice logged out", "disk full"}
     found = patterns.merged(logged_in | others)
     assert {found[one] for one in logged_in} == {"user <*> logged in"}
     assert {one: found[one] for one in others} == {one: one for one in others}
 
 
 def test_a_few_alike_stay_apart() -> None:
-    three = {f"user {name} logged in": 1 for name in ("alice", "bob", "carol")}
+    three = {f"user {name} logged in" for name in ("alice", "bob", "carol")}
     assert patterns.merged(three) == {one: one for one in three}
 
 
@@ -84,5 +85,5 @@ def test_time_grows_with_the_length_only() -> None:
     began = time.process_time()
     for message in hostile:
         patterns.template(message)
-    patterns.merged({"x " * 200 + str(n): 1 for n in range(1000)})
+    patterns.merged({"x " * 200 + str(n) for n in range(1000)})
     assert time.process_time() - began < 2

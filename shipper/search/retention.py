@@ -1,12 +1,15 @@
 """How long records are kept, and what goes: so many days, others for apps that ask, fewer for kinds of logs. No I/O."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from shipper.record.times import day, from_ns
 
 _DAY_NS: Final = 86_400 * 10**9
+_DAY: Final = re.compile(r"\d{4}\.\d\d\.\d\d", re.ASCII)
 #: The last second of the year 9999, in nanoseconds since 1970: no calendar here goes further.
 _LAST: Final = 253_402_300_799 * 10**9
 #: A question that starts this long ago or later asks for no day that retention may have deleted.
@@ -50,6 +53,17 @@ class Removal:
     def whole(self) -> bool:
         """Whether the day goes with all that is in it."""
         return self.others and not self.apps
+
+
+def is_day(text: str) -> bool:
+    """Whether it is a day as stores name theirs ("2026.11.22"); a copy that people made is named otherwise."""
+    if _DAY.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text.replace(".", "-"))
+    except ValueError:
+        return False
+    return True
 
 
 def first_day(now: int, days: int) -> str:

@@ -1,13 +1,12 @@
 """What a new template means for the indices that there are: new fields are added, all else holds for new ones."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from shipper.search.retention import is_day
 from shipper.setup.elasticsearch_differences import field_text, fields
 from shipper.setup.elasticsearch_plan import Request, Step, marked
 
-_DAY: Final = re.compile(r"\d{4}\.\d\d\.\d\d", re.ASCII)
 #: Indices named in one request: a request line has at most 4 kB.
 _MOST_NAMED: Final = 40
 
@@ -35,7 +34,9 @@ def steps(template: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[
 def _ours_by_name(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name is one that the store makes: a name without pattern, or a pattern's with a day."""
     return any(
-        bool(_DAY.fullmatch(name.removeprefix(pattern[:-1]))) if pattern.endswith("*") else name == pattern
+        (name.startswith(pattern[:-1]) and is_day(name.removeprefix(pattern[:-1])))
+        if pattern.endswith("*")
+        else name == pattern
         for pattern in patterns
     )
 

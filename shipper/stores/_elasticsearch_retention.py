@@ -9,7 +9,7 @@ import orjson
 
 from shipper.errors import StoreBusy, StoreFull, StoreUnusable
 from shipper.record.times import day, from_ns
-from shipper.search.retention import Deletion, Removal, StoredDay
+from shipper.search.retention import Deletion, Removal, StoredDay, is_day
 from shipper.search.usage import Disk
 from shipper.stores import _elasticsearch_history as history
 from shipper.stores._elasticsearch_blocks import waited_for
@@ -33,7 +33,6 @@ _SEARCH: Final = "_search?ignore_unavailable=true&allow_no_indices=true"
 _SHOWN: Final = "hits.hits._id,_shards.failed,timed_out"
 #: Status of a document that was deleted, or was not there any more.
 _GONE: Final = (200, 404)
-_DAY_LENGTH: Final = len("2026.11.22")
 
 
 class ElasticsearchKeeper:
@@ -73,7 +72,8 @@ class ElasticsearchKeeper:
                 found[name]["total"].get("store", {}).get("size_in_bytes", 0),
             )
             for name in sorted(found)
-            if len(name) == len(prefix) + _DAY_LENGTH
+            # Somebody else's index may bear our prefix, and one of any name an alias that does.
+            if name.startswith(prefix) and is_day(name.removeprefix(prefix))
         ]
 
     async def count(self, removal: Removal) -> int:

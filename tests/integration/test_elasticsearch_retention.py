@@ -28,6 +28,22 @@ async def test_closed_days(elasticsearch_8: str) -> None:
         assert await keeper.days() == []
 
 
+async def test_copies_that_people_made_are_no_days(elasticsearch_9: str) -> None:
+    made = settings(elasticsearch_9)
+    async with made.build("copydays") as store:
+        await put_all(store, [record(1, at=NOON - DAY_NS)])
+    prefix, letters = "logs-mesos.copydays-", "shipper-dead-letters.copydays-"
+    copies = [f"{prefix}2020-01-01", f"{prefix}backup-001", f"{prefix}2020.99.99", f"{letters}2020-01-01", "2020.01.02"]
+    for name in copies:
+        http("PUT", f"{elasticsearch_9}/{name}", {"settings": {"number_of_replicas": 0}})
+    http("PUT", f"{elasticsearch_9}/2020.01.02/_alias/{prefix}alias")
+    async with made.keeper("copydays") as keeper:
+        assert [found.day for found in await keeper.days()] == [day(from_ns(NOON - DAY_NS))]
+        await keeper.forget(NOON)
+    for name in copies:
+        assert http("DELETE", f"{elasticsearch_9}/{name}")["acknowledged"]
+
+
 async def test_single_records_go_in_small_requests_with_pauses(
     elasticsearch_8: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

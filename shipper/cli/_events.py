@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from shipper.cli.http import read_answer
+from shipper.cli.http import read_answer, reason_of
 from shipper.errors import QueryError, StoreBusy
 
 #: The server says something every 10 s; a connection that is silent for longer is lost.
@@ -63,7 +63,7 @@ class Events:
         except (OSError, http.client.HTTPException, ValueError) as error:
             if until is not None and time.monotonic() >= until:
                 return
-            raise Lost(str(error) or type(error).__name__) from None
+            raise Lost(reason_of(error)) from None
         finally:
             connection.close()
 

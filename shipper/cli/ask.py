@@ -14,13 +14,23 @@ from shipper.cli.http import Limited, Server
 from shipper.cli.output import Output, output_of
 from shipper.cli.terminal import cells, one_line
 from shipper.cli.waiting import Waiting
-from shipper.errors import ConfigError, QueryError
+from shipper.errors import ConfigError, QueryError, ShipperError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 TIMES = 'times: 15m, 2h, 7d (so long ago), 2026-11-22, "2026-11-22 14:00", "yesterday 14:00"; all in UTC'
 _AGO = re.compile(r"-\d")
 #: An error in another parameter says so first.
 _OTHER = re.compile(r"(?!query:)[a-z_]+: ")
+#: How the parameters of the API are called here, in the errors that are about them.
+_OPTIONS = {
+    "start": "--since",
+    "end": "--until",
+    "min_level": "--min-level",
+    "before_start": "--before",
+    "before_end": "--before-until",
+}
+_PARAMETER = re.compile(rf"\b(?:{'|'.join(_OPTIONS)})\b")
+_OF_PARAMETER = re.compile(rf"{_PARAMETER.pattern}(?:: | is not before )")
 _LONGEST_TOKEN = 512
 #: How often and how long, in seconds, a server that says "not so fast" is waited for.
 _MOST_WAITS, _LONGEST_WAIT = 5, 60
@@ -178,6 +188,8 @@ def token_of(options: argparse.Namespace, environment: Mapping[str, str] = os.en
 def source_of(options: argparse.Namespace) -> Source:
     """Return where answers come from, as the options say."""
     if options.store is None:
+        if options.cluster is not None:
+            raise QueryError("--cluster chooses among the files of --store: a server has one cluster, set --url")
         return Server(options.url, token_of(options), options.timeout)
     from shipper.cli.embedded import Embedded  # brings the whole application: only when it is asked for
 
@@ -186,6 +198,8 @@ def source_of(options: argparse.Namespace) -> Source:
 
 def run(ask: Ask, options: argparse.Namespace) -> int:
     """Run a command whose reader may go away (`| head`, `q` in a pager) or cannot show every character."""
+    if sys.stdout is None:
+        raise ShipperError("there is nowhere to write to: stdout is closed")
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     out = output_of(
@@ -197,12 +211,28 @@ def run(ask: Ask, options: argparse.Namespace) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         if not out.paged:
-            # Nobody reads any more: that is no error, and Python must not complain at exit either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _nobody_reads()  # that is no error
         return 0
     except QueryError as error:
-        raise pointed(error, getattr(options, "query", None)) from None
+        raise pointed(in_options(error), getattr(options, "query", None)) from None
+    except OSError as error:  # those of a source are errors of ours already
+        _nobody_reads()
+        raise ShipperError(f"the answer cannot be written: {error.strerror}") from None
     return code
+
+
+def _nobody_reads() -> None:
+    """Let what is not written yet go nowhere: Python would complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def in_options(error: QueryError) -> QueryError:
+    """Return an error about a parameter of the API as one about the option that sets it here."""
+    text = str(error)
+    if not _OF_PARAMETER.match(text):
+        return error
+    ours, quote, theirs = text.partition("'")
+    return QueryError(_PARAMETER.sub(lambda found: _OPTIONS[found[0]], ours) + quote + theirs, error.position)
 
 
 def pointed(error: QueryError, query: str | None) -> QueryError:

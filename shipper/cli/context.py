@@ -34,7 +34,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--kind", choices=KINDS, help="whose lines (default: the closest that the record names)")
     for short, name in (("-B", "before"), ("-A", "after")):
         parser.add_argument(
-            short, f"--{name}", type=ask.count_of, default=20, metavar="N", help=f"so many lines {name} it (default 20)"
+            short,
+            f"--{name}",
+            type=ask.count_of,
+            default=20,
+            metavar="N",
+            help=f"so many lines {name} it (default 20, most 500)",
         )
     parser.add_argument("--columns", metavar="NAMES", help="which columns, with commas between (default: what fits)")
     ask.add_forms(parser, "raw")
@@ -48,7 +53,7 @@ def _context(options: argparse.Namespace, answers: Answers, out: Output) -> int:
         out.say(str(error))
         return 1
     if out.form == "text":
-        out.write(_lines(found, out.style, options.columns))
+        out.write(_lines(found, out.style, options.columns, asked=bool(options.before and options.after)))
     else:
         RecordsShown(out, options.columns).show([*found["before"], found["record"], *found["after"]])
     for note in found["incomplete"]:
@@ -65,7 +70,8 @@ def _at(text: str | None) -> int | None:
     return times.parse(text, time.time_ns())
 
 
-def _lines(found: Mapping[str, Any], style: Style, names: str | None) -> Iterator[str]:
+def _lines(found: Mapping[str, Any], style: Style, names: str | None, asked: bool) -> Iterator[str]:
+    """Lay out a record and its neighbours; `asked` for on both sides, none is worth saying."""
     record = found["record"]
     yield style.paint(f"{one_line(found['kind'])} of {one_line(record.get('id', ''))}", BOLD)
     columns = Columns(style, columns=chosen(names, style))
@@ -75,5 +81,5 @@ def _lines(found: Mapping[str, Any], style: Style, names: str | None) -> Iterato
     yield from columns.lines(record, ">")
     for one in found["after"]:
         yield from columns.lines(one, " ")
-    if not found["before"] and not found["after"]:
+    if not found["before"] and not found["after"] and asked:
         yield style.paint("it has no neighbours of this kind", DIM)

@@ -59,7 +59,7 @@ class Server:
                 return read_answer(error.code, _body(error), self.name, error.headers.get("Retry-After", ""))
         except (URLError, HTTPException, OSError, ValueError) as error:
             raise StoreBusy(
-                f"cannot reach {self.name} ({_reason(error)}): is shipper running? set SHIPPER_URL or --url"
+                f"cannot reach {self.name} ({reason_of(error)}): is shipper running? set SHIPPER_URL or --url"
             ) from None
 
 
@@ -136,7 +136,8 @@ def _opener() -> Any:
     return build_opener(ProxyHandler({}), NoRedirects())
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in a few words why there is no connection."""
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
         return "no answer in time"

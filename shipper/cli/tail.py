@@ -67,7 +67,10 @@ def _tail(options: argparse.Namespace, _: Answers, out: Output) -> int:
             found += 1
             if found == options.count:
                 break
-    return 0 if found or options.for_seconds is None else 1
+    if found or options.for_seconds is None:
+        return 0
+    out.say("no record matched")
+    return 1
 
 
 def _follow(events: Events, parameters: dict[str, Any], until: float | None, out: Output) -> Iterator[Event]:

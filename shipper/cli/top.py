@@ -97,6 +97,8 @@ def _patterns(options: argparse.Namespace, answers: Answers, out: Output) -> int
 
 def _compare(options: argparse.Namespace, answers: Answers, out: Output) -> int:
     old, new = options.versions or (None, None)
+    if old is None and options.before is None and options.before_until is None:
+        raise QueryError("compare what? give --versions OLD NEW, or --before TIME and --since TIME")
     parameters = {
         **ask.filters_of(options, options.query),
         "version_a": old,

@@ -4,13 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shipper.cli import story_shown
 from shipper.cli.terminal import Style
-from shipper.errors import ShipperError
+from shipper.errors import QueryError, ShipperError
 from tests.servers.process import free_port
 from tests.unit.api_world import record
 from tests.unit.cli_world import Ask, Server, page, parse, server, shipper, story
@@ -157,7 +158,7 @@ def test_dead_letters(server: Server, shipper: Ask, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((400, {"error": {"message": "start: not a time", "position": 3}}), "start: not a time"),
+        ((400, {"error": {"message": "start: not a time", "position": 3}}), "--since: not a time"),
         ((503, {"error": {"message": "the store is busy", "position": None}}), "the store is busy"),
         ((302, b""), "is not shipper \\(HTTP 302\\)"),
         ((404, b"<html>"), "is not shipper"),
@@ -217,6 +218,29 @@ def test_only_http_urls(url: str) -> None:
     options = parse("search", "--url", url)
     with pytest.raises(ShipperError):
         options.function(options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search", "--cluster", "prod"], "--cluster chooses among the files of --store"),
+        (["compare", "level:error"], "compare what? give --versions OLD NEW, or --before TIME and --since TIME"),
+        (["top"], "top of which field?"),
+    ],
+)
+def test_what_cannot_be_asked(shipper: Ask, arguments: list[str], said: str) -> None:
+    with pytest.raises(QueryError, match=re.escape(said)):
+        shipper(*arguments)
+
+
+def test_a_full_disk_is_not_taken_for_nothing_found(server: Server) -> None:
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("no /dev/full")
+    server.answers = [page(record(1, "x"))]
+    argv = [sys.executable, "-m", "shipper", "search", "--url", f"http://127.0.0.1:{server.server_port}"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: the answer cannot be written: No space left on device\n")
 
 
 def test_a_reader_that_goes_away_is_no_error(server: Server) -> None:

@@ -115,6 +115,19 @@ def test_a_caret_never_leaves_the_query(query: str, place: int) -> None:
         assert lines == ["query: wrong"]
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("start: not a time: 'start'; accepted: now", "--since: not a time: 'start'; accepted: now"),
+        ("start is not before end: no record can match", "--since is not before --until: no record can match"),
+        ("before_start is not before before_end", "--before is not before --before-until"),
+        ("query: the end of start: is missing", "query: the end of start: is missing"),
+    ],
+)
+def test_an_error_names_the_option_not_the_parameter(said: str, shown: str) -> None:
+    assert str(ask.in_options(QueryError(said))) == shown
+
+
 def test_an_error_in_another_parameter_shows_no_place() -> None:
     assert str(ask.pointed(QueryError("start: not a time", 3), "some query")) == "start: not a time"
 

@@ -24,7 +24,8 @@ def _context(**changes: Any) -> tuple[int, Any]:
 
 
 def test_context(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:
-    server.answers = [_context(incomplete=["day lost"]), _context(), _context(), _context(before=[], after=[])]
+    alone = _context(before=[], after=[])
+    server.answers = [_context(incomplete=["day lost"]), _context(), _context(), alone, alone]
     options = ("--at", "1795357800000000001", "--kind", "host", "-B", "1", "-A", "9")
     assert shipper("context", "an-0000000002", *options) == 0
     assert server.asked == ["/api/v1/records/an-0000000002/context?at=1795357800000000001&kind=host&before=1&after=9"]
@@ -40,6 +41,8 @@ def test_context(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.splitlines()[2] == "line 3\x1b"
     assert shipper("context", "an-0000000002") == 0
     assert "no neighbours" in capsys.readouterr().out
+    assert shipper("context", "an-0000000002", "-A", "0") == 0  # nobody asked whether there are any after it
+    assert "no neighbours" not in capsys.readouterr().out
 
 
 def test_context_of_nothing(server: Server, shipper: Ask, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,7 @@ async def look(loaded: "Config", by: str, days: int, now: int) -> Found:
     """Read the store: sizes of days, counts by day and name, lengths of a sample, the disk."""
     from shipper.record.times import day, from_ns
     from shipper.search.query import Buckets, Query
-    from shipper.search.usage import share_out
+    from shipper.search.usage import left_over, share_out
 
     field = FIELDS[by]
     end = (now // _DAY_NS + 1) * _DAY_NS
@@ -118,6 +118,7 @@ async def look(loaded: "Config", by: str, days: int, now: int) -> Found:
             counted = await reader.counts(Query(), Buckets(starts[0], max(end, starts[-1] + _DAY_NS), _DAY_NS), field)
             notes = counted.incomplete
             counts = {(day(from_ns(start)), name): count for (start, name), count in counted.counts.items()}
+            counts |= left_over({one.day: one.records for one in stored}, counts)
             rows = share_out(counts, lengths, {one.day: one.bytes for one in stored})
     return Found(
         by=by,

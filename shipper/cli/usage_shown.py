@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from shipper.cli.ledger import bytes_in_words
 from shipper.cli.terminal import BOLD, DIM, RED, Style, cells, count, fit, one_line
-from shipper.search.usage import Usage, lasts, sum_up
+from shipper.search.usage import OTHER, Usage, lasts, sum_up
 
 if TYPE_CHECKING:
     from shipper.cli.usage import Found
@@ -95,6 +95,9 @@ def lines(found: "Found", style: Style) -> Iterator[str]:
     yield f"{records} in {count(len(found.stored), 'day')}, {bytes_in_words(size)}, {bytes_in_words(round(rate))} a day"
     yield from _disk_lines(found, rate, style)
     yield style.paint(f"bytes by {found.by} are an estimate, from {count(found.sampled, 'sampled record')}", DIM)
+    if any(one.name == OTHER for one in told):
+        text = f"{OTHER}: records whose own time lies outside these days (a wrong clock?), or of too many at once"
+        yield style.paint(text, DIM)
     yield from (f"incomplete: {one_line(note)}" for note in found.notes)
 
 

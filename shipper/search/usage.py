@@ -11,6 +11,8 @@ from typing import Final
 #: Days that are compared with as many before them.
 GROWTH_DAYS: Final = 7
 _PERCENT: Final = 100.0
+#: Stands for records that were counted under no name.
+OTHER: Final = "(other)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,20 @@ class Usage:
     bytes_per_day: float
     #: Per cent by which it wrote more in the last seven days than in the seven before; None: no records before.
     growth: float | None
+
+
+def left_over(stored: Mapping[str, int], counts: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """Return the records of each day that are counted nowhere, as counts of `OTHER`.
+
+    Records are counted by their own time and stored by their host's: one with a wrong clock lies in no day looked at.
+    What only moved to the next day is no rest, so the days together have no more of it than is missing in the sum.
+    """
+    missing = dict(stored)
+    for (day, _), count in counts.items():
+        missing[day] = missing.get(day, 0) - count
+    short = {day: count for day, count in missing.items() if count > 0}
+    share = max(0, sum(missing.values())) / (sum(short.values()) or 1)
+    return {(day, OTHER): rest for day, count in short.items() if (rest := round(count * share))}
 
 
 def share_out(

@@ -1,5 +1,6 @@
 """What logging costs: the arithmetic, the watermark of Elasticsearch, and the command on a store of its own."""
 
+import asyncio
 import csv
 import io
 import json
@@ -12,7 +13,7 @@ import yaml
 from shipper.cli import main
 from shipper.record import Record
 from shipper.record.times import day, from_ns
-from shipper.search.usage import DayUsage, Disk, lasts, share_out, sum_up
+from shipper.search.usage import OTHER, DayUsage, Disk, lasts, left_over, share_out, sum_up
 from shipper.stores._elasticsearch_disk import kept_free
 from shipper.stores.sqlite import Config
 from tests.contract.test_stores import DAY_NS, NOON, put_all, record
@@ -30,6 +31,15 @@ def test_a_day_is_shared_out_by_count_and_length() -> None:
         DayUsage("d2", "new", 5, 600),
     ]
     assert share_out({("d1", "a"): 1}, {}, {}) == [DayUsage("d1", "a", 1, 0)]
+
+
+def test_what_is_counted_under_no_name_is_a_rest() -> None:
+    stored = {"2026.11.21": 100, "2026.11.22": 100}
+    moved = {("2026.11.21", "a"): 98, ("2026.11.22", "a"): 102}
+    assert left_over(stored, moved) == {}
+    late = {("2026.11.21", "a"): 60, ("2026.11.22", "a"): 95, ("2026.11.22", "b"): 15}
+    assert left_over(stored, late) == {("2026.11.21", OTHER): 30}
+    assert left_over(stored, {}) == {(day, OTHER): 100 for day in stored}
 
 
 def test_growth_is_of_complete_days() -> None:
@@ -126,6 +136,23 @@ def test_what_is_told(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert first.startswith("=big.log")
     assert "bytes by dataset are an estimate" in text
     assert "at this rate full in " in text
+
+
+def test_a_wrong_clock_costs_nobody_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Config(path=str(tmp_path / "data"), retention_days=0)
+
+    async def write() -> None:
+        async with store.build("prod") as writing:
+            right = [record(n, at=NOON, service__name="a") for n in (1, 2)]
+            wrong = [record(n, at=NOON - 900 * DAY_NS, host_time=NOON, service__name="b") for n in (3, 4)]
+            await put_all(writing, [*right, *wrong])
+
+    asyncio.run(write())
+    path = tmp_path / "shipper.yaml"
+    path.write_text(yaml.safe_dump({"cluster": "prod", "store": store.model_dump()}))
+    text = run(capsys, "--config", str(path))
+    assert sorted(line.split()[:2] for line in text.splitlines()[1:3]) == [[OTHER, "2"], ["a", "2"]]
+    assert f"{OTHER}: records whose own time lies outside" in text
 
 
 def test_a_spreadsheet_sees_no_formula(config: str, capsys: pytest.CaptureFixture[str]) -> None:

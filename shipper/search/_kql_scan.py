@@ -21,6 +21,9 @@ _KEYWORD: Final = re.compile(r'(and|or|not)(?=[\s()"]|$)|(&&)|(\|\|)', re.IGNORE
 _KEYWORDS: Final = ("and", "and", "or")
 _NAME: Final = re.compile(r'((?:[^\W\d]|[@*])(?:[\w.@*/-]|\\.)*|"(?:[^"\\]|\\.)*")\s*(:(?!:|//)|[<>]=?|!=)', re.DOTALL)
 _COMPARISON: Final = re.compile(r"[<>]=?")
+_CLOCK: Final = re.compile(r"\s+\d{1,2}:\d\d")
+#: The query string of an address: what is pasted has no wildcard there.
+_QUERY_STRING: Final = re.compile(r"(/[^/?*\\]*)\?(?=[\w.%\[\]-]+=)")
 _TO: Final = re.compile(r"to(?=\s)", re.IGNORECASE)
 _SIGNED: Final = re.compile(r'[+-](?=[\w"(@*/\\])|!(?!=)')
 _BARE_WORD: Final = re.compile(r"[\w*]\Z")
@@ -52,6 +55,8 @@ class FieldName:
     operator: str
     start: int
     end: int
+    #: Whether it has a wildcard.
+    wild: bool = False
 
 
 def skip_blank(text: str, at: int) -> int:
@@ -87,8 +92,10 @@ def field_name(text: str, at: int) -> FieldName | None:
     if found is None or found[1][-1] in "-/" or (len(found[1]) == 1 and text.startswith("\\", found.end())):
         return None
     name = found[1]
-    name = _unquote(name[1:-1]) if name[0] == '"' else "".join(_plain(one[0]) for one in _SIGN.finditer(name))
-    return FieldName(name, found[2], at, found.end())
+    if name[0] == '"':
+        return FieldName(_unquote(name[1:-1]), found[2], at, found.end())
+    signs = [one[0] for one in _SIGN.finditer(name)]
+    return FieldName("".join(map(_plain, signs)), found[2], at, found.end(), wild="*" in signs)
 
 
 def literal(text: str, at: int, *, bound: bool = False) -> Literal | None:
@@ -100,13 +107,18 @@ def literal(text: str, at: int, *, bound: bool = False) -> Literal | None:
     if found is None:
         return None
     _refuse_unsupported(found[0], at)
-    signs = [one[0] for one in _SIGN.finditer(found[0])]
+    signs = [one[0] for one in _SIGN.finditer(_QUERY_STRING.sub(r"\1\?", found[0]))]
     wild = sum(one in ("*", "?") for one in signs)
     if wild > MOST_WILDCARDS:
         raise QueryError(f"more than {MOST_WILDCARDS} wildcards in one word", at)
     plain = "".join(map(_plain, signs))
     pattern = "".join(one if one in ("*", "?") else escaped(_plain(one)) for one in signs)
     return Literal(plain, pattern, wild > 0, quoted=False, start=at, end=found.end())
+
+
+def clock_behind(text: str, at: int) -> bool:
+    """Whether a space and a time of day stand here: `14:30`."""
+    return _CLOCK.match(text, at) is not None
 
 
 def range_to(text: str, at: int) -> int | None:

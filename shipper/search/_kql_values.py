@@ -15,6 +15,8 @@ from shipper.search.normal import NOTHING, all_of, any_of, between, like
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _LEAST, _MOST = -(2**63), 2**63 - 1
+#: What a keyboard, a chat or a word processor makes of quotes.
+_OTHER_QUOTES: Final = ("'", "`", "\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u201a", "\u00ab", "\u00bb")
 _ORDERED: Final = ("long", "date", "date_nanos")
 
 
@@ -43,7 +45,7 @@ def field(name: FieldName) -> Asked:
     full = names.full(name.name)
     kind = names.kind_of(full)
     shown = repr(name.name) if len(name.name) <= 80 else f"{name.name[:80]!r}…"
-    if kind is None and "*" in name.name:
+    if name.wild:
         raise QueryError(f"{shown}: the name of a field has no wildcards", name.start)
     if kind is None:
         raise QueryError(f"there is no field {shown}; {names.suggestion(name.name[:80])}", name.start)
@@ -54,7 +56,7 @@ def field(name: FieldName) -> Asked:
 
 def equals(asked: Asked, value: Literal, now: int) -> Expression:
     """Return what `field:value` asks."""
-    if value.text == "*" and not value.quoted:
+    if value.pattern == "*":
         return Present(asked.field)
     if asked.kind == "flattened":
         raise QueryError(f"{asked.field} has keys: write {asked.field}.KEY:{value.text[:40]}", value.start)
@@ -120,7 +122,8 @@ def _ordered_equals(asked: Asked, value: Literal, now: int) -> Expression:
 
 def _number(asked: Asked, value: Literal) -> int:
     if not _NUMBER.fullmatch(value.text):
-        raise QueryError(f"{asked.typed} is a whole number, not {value.text[:40]!r}", value.start)
+        of = f"a range is {asked.typed} >= 500 or {asked.typed}:[500 TO 599]"
+        raise QueryError(f"{asked.typed} is a whole number, not {value.text[:40]!r}; {of}", value.start)
     number = int(value.text)
     if not _LEAST <= number <= _MOST:
         raise QueryError(f"{asked.typed} is a number of at most {_MOST}", value.start)
@@ -162,6 +165,8 @@ def _address(asked: Asked, value: Literal) -> Expression:
 
 def _keyword(asked: Asked, value: Literal) -> Expression:
     name, pattern, wild = asked.field, value.pattern, value.wild
+    if value.text[:1] in _OTHER_QUOTES and not value.quoted and not wild:
+        raise QueryError('quotes are written "…"; a quote that is meant as text is put in those', value.start)
     if asked.typed == "app" and value.text.startswith("/"):
         # A Marathon id; no id has a star, so one means any also in quotes: app:"/shop/*".
         name, pattern, wild = names.APP_ID, value.text if value.quoted else pattern, wild or "*" in value.text
@@ -185,7 +190,7 @@ def _called(asked: Asked) -> str:
 
 def free(chunk: Literal) -> Expression | None:
     """Return what free words ask; None when there is no word in them."""
-    if chunk.text == "*" and not chunk.quoted:
+    if chunk.pattern == "*":
         return Everything()
     found = _kql_words.conditions(chunk, None)
     return all_of(found) if found else None

@@ -140,9 +140,9 @@ class _Parser:
         self._count(after)
         chunk = self._literal()
         if name.name == _EXISTS:
-            asked = values.field(scan.FieldName(chunk.text, ":", chunk.start, chunk.end))
+            asked = values.field(scan.FieldName(chunk.text, ":", chunk.start, chunk.end, chunk.wild))
             return Present(asked.field)
-        if chunk.text != "*":
+        if chunk.pattern != "*":
             raise QueryError("the name of a field has no wildcards; without a name all words are looked at", name.start)
         return Everything()
 
@@ -156,6 +156,7 @@ class _Parser:
                 operator = found[0]
                 self.at = scan.skip_blank(self.text, found[1])
         chunk = self._literal()
+        self._whole_time(field, chunk)
         if operator == ":":
             return values.equals(field, chunk, self.now)
         return values.compare(field, operator, chunk, self.now)
@@ -163,25 +164,31 @@ class _Parser:
     def _range(self, field: values.Asked) -> Expression:
         start = self.at
         opening = _BRACKETS[self.text[start]]
-        low = self._bound(start, start + 1)
+        low = self._bound(field, start, start + 1)
         end = scan.range_to(self.text, self.at)
         if end is None:
             raise _bad_range(start)
-        high = self._bound(start, end)
+        high = self._bound(field, start, end)
         closing = _BRACKETS.get(self.text[self.at : self.at + 1])
         if closing is None:
             raise _bad_range(start)
         self._blank(self.at + 1)
         return values.inside(field, low, high, (opening, closing), self.now)
 
-    def _bound(self, start: int, at: int) -> scan.Literal | None:
+    def _bound(self, field: values.Asked, start: int, at: int) -> scan.Literal | None:
         """Read a bound of a range; None for `*`."""
         self._blank(at)
         found = scan.literal(self.text, self.at, bound=True)
         if found is None:
             raise _bad_range(start)
+        self._whole_time(field, found)
         self._blank(found.end)
         return None if found.pattern == "*" else found
+
+    def _whole_time(self, field: values.Asked, value: scan.Literal) -> None:
+        """Refuse a day whose time of day would be taken for a word."""
+        if field.kind in ("date", "date_nanos") and not value.quoted and scan.clock_behind(self.text, value.end):
+            raise QueryError('a time with a space in it is put in "quotes", as "2026-11-22 14:00"', value.start)
 
     def _literal(self) -> scan.Literal:
         self._some(self.at)

@@ -28,6 +28,19 @@ SHORT: Final[Mapping[str, str]] = MappingProxyType(
         "time": "@timestamp",
     }
 )
+#: What other tools and libraries call them.
+_ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "app_id": "app",
+        "application": "app",
+        "hostname": "host",
+        "msg": "message",
+        "path": "url.path",
+        "severity": "level",
+        "ts": "time",
+        "url": "url.path",
+    }
+)
 APP_ID: Final = "orchestrator.resource.name"
 LEVEL: Final = "log.level"
 
@@ -87,6 +100,8 @@ def suggestion(name: str) -> str:
 def _near(wanted: str) -> list[str]:
     known = [*SHORT, *(field.name for field in FIELDS if field.kind != "unindexed")]
     lasts = {name.rsplit(".", 1)[-1]: name for name in reversed(known)}
+    if wanted in _ELSEWHERE:
+        return [_ELSEWHERE[wanted]]
     if wanted in lasts:
         return [lasts[wanted]]
     return get_close_matches(wanted, known, 2, 0.75) or [

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 
 from shipper import telemetry
-from shipper.api.recent_copies import Copies, place_of
+from shipper.api.recent_copies import Copies, place_of, together
 from shipper.errors import ShipperError, StoreBusy
 from shipper.record.times import from_ns
 from shipper.search.expression import Equals, Or, both
@@ -35,12 +35,15 @@ T = TypeVar("T")
 
 
 class WithRecent(Reader):
-    """A reader that asks the recent copies when the store does not answer; without any, StoreBusy stays StoreBusy."""
+    """A reader that says when the store is behind, and asks the recent copies when it does not answer.
+
+    Without any copy StoreBusy stays StoreBusy.
+    """
 
     def __init__(
         self, reader: Reader, copies: Copies, trouble: Callable[[], str | None], clock: Callable[[], int] = time.time_ns
     ) -> None:
-        """`trouble` says why the store takes no records now, if the process knows."""
+        """`trouble` says why the store takes no records now, or not all, if the process knows."""
         self._reader, self._copies, self._trouble, self._clock = reader, copies, trouble, clock
         #: Since when, and why, the store is in trouble; 0: it is not.
         self._since, self._why = 0, ""
@@ -66,42 +69,45 @@ class WithRecent(Reader):
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def search(self, query: Query) -> Page:
-        """Ask the store; from the recent copies when it does not answer, and what it lacks of a request, too."""
-        if not self._copies.any:
-            return await self._reader.search(query)
+        """Ask the store; from the recent copies when it does not answer, and what it lacks, too."""
         try:
             page = await self._in_time(self._reader.search(query), self._limit(query))
         except StoreBusy as busy:
+            if not self._copies.any:
+                raise
             self._note(str(busy))
             found = await self._copies.search(query)
             if found is None:
                 raise
             telemetry.ANSWERED_FROM_RECENT.inc()
             return replace(found, incomplete=(self._told(), *found.incomplete))
-        if query.request_id is not None and (page.incomplete or self._behind):
+        if self._trouble() is not None or (query.request_id is not None and page.incomplete):
             return await self._completed(page, query)
         return page
 
     async def around(self, around: Around) -> Neighbours:
         """Ask the store; from the recent copies when it does not answer."""
-        if not self._copies.any:
-            return await self._reader.around(around)
         try:
-            return await self._in_time(self._reader.around(around), self._patience)
+            found = await self._in_time(self._reader.around(around), self._patience)
         except StoreBusy as busy:
-            self._note(str(busy))
-            found = await self._around(around)
-            if found is None:
+            if not self._copies.any:
                 raise
-            return found
+            self._note(str(busy))
+            others = await self._around(around)
+            if others is None:
+                raise
+            return others
+        return replace(found, incomplete=(*found.incomplete, *self._behind()))
 
     async def counts(self, query: Query, buckets: Buckets, by: str | None) -> Counts:
         """Ask the store: copies are not counted."""
-        return await self._reader.counts(query, buckets, by)
+        found = await self._reader.counts(query, buckets, by)
+        return replace(found, incomplete=(*found.incomplete, *self._behind()))
 
     async def top(self, query: Query, field: str, limit: int) -> Top:
         """Ask the store: copies are not counted."""
-        return await self._reader.top(query, field, limit)
+        found = await self._reader.top(query, field, limit)
+        return replace(found, incomplete=(*found.incomplete, *self._behind()))
 
     async def dead_letters(self, limit: int) -> list[dict[str, Any]]:
         """Ask the store."""
@@ -123,10 +129,10 @@ class WithRecent(Reader):
         """Ask the store."""
         return await self._reader.healthy()
 
-    @property
-    def _behind(self) -> bool:
-        """Whether records are known to wait for the store."""
-        return self._trouble() is not None
+    def _behind(self, what: str = "what is newer may be missing") -> tuple[str, ...]:
+        """Return a note when records are known to wait for the store; what came before is there."""
+        why = self._trouble()
+        return () if why is None else (f"the store is behind ({why}): {what}",)
 
     @property
     def _patience(self) -> float | None:
@@ -136,7 +142,10 @@ class WithRecent(Reader):
     def _limit(self, query: Query) -> float | None:
         if query.request_id is None:
             return self._patience
-        return _IN_TROUBLE_STORY_SECONDS if self._since or self._behind else _STORY_SECONDS
+        if not self._copies.any:
+            return None
+        # One that takes no records, as its disk is full, answers as ever.
+        return _IN_TROUBLE_STORY_SECONDS if self._since else _STORY_SECONDS
 
     async def _in_time(self, answer: Awaitable[T], seconds: float | None) -> T:
         """Wait for the store; StoreBusy when it takes too long."""
@@ -157,19 +166,17 @@ class WithRecent(Reader):
 
     async def _completed(self, page: Page, query: Query) -> Page:
         """Add to a page of the store what the copies have beside it: records wait for the store."""
-        found = await self._copies.search(query)
+        found = await self._copies.search(query) if self._copies.any else None
         if found is None:
-            return page
-        records = {place_of(record): record for record in (*found.records, *page.records)}
-        order = sorted(records, reverse=query.newest_first)
-        if page.next is not None:  # what comes later is on the next page
-            last = place_of(page.records[-1])
-            order = [place for place in order if (place >= last if query.newest_first else place <= last)]
-        if len(order) == len(page.records):
-            return page
-        behind = f"the store is behind ({self._trouble() or self._why or 'a part of it does not answer'})"
-        notes = (*page.incomplete, f"{behind}: some of these records are from recent copies")
-        return replace(page, records=[records[place] for place in order], incomplete=notes)
+            return replace(page, incomplete=(*page.incomplete, *self._behind()))
+        parts = [(found.records, found.next is not None), (page.records, page.next is not None)]
+        whole = together(query, parts, page.incomplete, page.source)
+        stored = {place_of(record) for record in page.records}
+        if all(place_of(record) in stored for record in whole.records):
+            return replace(whole, incomplete=(*page.incomplete, *self._behind()))
+        behind = self._behind("newer records are from recent copies, as far as shippers have them")
+        behind = behind or ("a part of the store does not answer: some of these records are from recent copies",)
+        return replace(whole, incomplete=(*page.incomplete, *behind))
 
     async def _around(self, around: Around) -> Neighbours | None:
         """Return the neighbours of a record out of the copies, within ten minutes of it; None when none answers."""

@@ -65,18 +65,21 @@ def _coverage(told: wire.Told) -> list[str]:
 def _merged(told: list[wire.Told], query: Query, notes: tuple[str, ...]) -> Page:
     """Return answers as one page; whatever a peer says, only what was asked for is in it."""
     matches = matcher(whole(query))
-    found: dict[tuple[int, str, int], dict[str, Any]] = {}
-    for answer in told:
-        found |= {place: record for record in answer.records if matches(record) and (place := place_of(record))}
+    return together(query, [(list(filter(matches, answer.records)), answer.more) for answer in told], notes, RECENT)
+
+
+def together(query: Query, parts: list[tuple[list[dict[str, Any]], bool]], notes: tuple[str, ...], source: str) -> Page:
+    """Return parts of an answer, and whether more of each match, as one page: each record once, as the last has it."""
+    found = {place_of(record): record for records, _ in parts for record in records}
     order = sorted(found, reverse=query.newest_first)
-    # What comes after the end of an answer that was cut may belong before what another told.
-    ends = [place_of(answer.records[-1]) for answer in told if answer.more and answer.records]
+    # What comes after the end of a part that was cut may belong before what another told.
+    ends = [place_of(records[-1]) for records, more in parts if more and records]
     if ends:
         nearest = max(ends) if query.newest_first else min(ends)
         order = [place for place in order if (place >= nearest if query.newest_first else place <= nearest)]
     shown = order[: query.limit]
-    more = len(order) > len(shown) or any(answer.more for answer in told)
-    return Page([found[place] for place in shown], Place(*shown[-1]) if more and shown else None, notes, RECENT)
+    more = len(order) > len(shown) or any(more for _, more in parts)
+    return Page([found[place] for place in shown], Place(*shown[-1]) if more and shown else None, notes, source)
 
 
 def place_of(record: dict[str, Any]) -> tuple[int, str, int]:

@@ -151,10 +151,11 @@ async def _reader(config: Config, pipeline: Pipeline, stack: contextlib.AsyncExi
     if feed.peers or feed.app:
         peers = RecentPeers(feed, cluster.of(config))
         await stack.enter_async_context(peers.running())
-    store = config.store.reader(config.cluster)
-    if own is None and peers is None:
-        return await stack.enter_async_context(store), None
-    reader = await stack.enter_async_context(WithRecent(store, Copies(own, peers), lambda: pipeline.delivery.trouble))
+    delivery = pipeline.delivery
+    behind = WithRecent(
+        config.store.reader(config.cluster), Copies(own, peers), lambda: delivery.trouble or delivery.waiting or None
+    )
+    reader = await stack.enter_async_context(behind)
     watching = asyncio.create_task(reader.watch())
     stack.callback(watching.cancel)
     return reader, own

@@ -148,7 +148,7 @@ async def test_a_store_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch
         assert (await reader.search(Query(request_id="r-1"))).source == "store"
 
 
-async def test_a_store_that_is_behind_is_completed(tmp_path: Path) -> None:
+async def test_a_store_that_is_behind_is_completed_and_says_so(tmp_path: Path) -> None:
     story = request_story("r-1")
     async with copy(tmp_path, story) as own:
         app = web(MemoryReader(*story[:4]), own, trouble=lambda: "disk full")
@@ -157,6 +157,53 @@ async def test_a_store_that_is_behind_is_completed(tmp_path: Path) -> None:
             assert [one["event.sequence"] for one in told["records"]] == list(range(1, 12))
             assert told["source"] == "store"
             assert "the store is behind (disk full)" in " ".join(told["incomplete"])
+            found = (await asking.get("/api/v1/records?order=oldest")).json()
+            assert [one["event.sequence"] for one in found["records"]] == list(range(1, 12))
+            assert found["incomplete"] == [
+                "the store is behind (disk full): newer records are from recent copies, as far as shippers have them"
+            ]
+            for path in ("counts", "top?field=service.name", "records?limit=1&order=oldest"):
+                (note,) = (await asking.get(f"/api/v1/{path}")).json()["incomplete"]
+                assert note == "the store is behind (disk full): what is newer may be missing"
+
+
+async def test_a_store_that_is_behind_says_so_without_a_copy(tmp_path: Path) -> None:
+    reader = WithRecent(MemoryReader(*request_story("r-1")), Copies(), lambda: "disk full")
+    page = await reader.search(Query(request_id="r-1"))
+    assert len(page.records) == 11
+    assert page.incomplete == ("the store is behind (disk full): what is newer may be missing",)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_pages_of_a_store_that_is_behind_have_neither_holes_nor_doubles(
+    tmp_path: Path, *, newest_first: bool
+) -> None:
+    records = [record(number, at=NOW + number * SECOND) for number in range(1, 41)]
+    async with copy(tmp_path, records[10:]) as own:
+        reader = WithRecent(MemoryReader(*records[:30:2]), Copies(own), lambda: "disk full")
+        asked = Query(limit=7, newest_first=newest_first)
+        found: list[int] = []
+        while True:
+            page = await reader.search(asked)
+            assert len(page.records) <= asked.limit
+            found += [one["event.sequence"] for one in page.records]
+            if page.next is None:
+                break
+            asked = replace(asked, after=page.next)
+        assert found == sorted([*range(1, 11, 2), *range(11, 41)], reverse=newest_first)
+
+
+async def test_a_store_that_takes_nothing_is_asked_as_patiently_as_ever(tmp_path: Path) -> None:
+    class Slow(MemoryReader):
+        async def search(self, query: Query) -> Page:
+            await asyncio.sleep(2 * recents._IN_TROUBLE_STORY_SECONDS)
+            return await super().search(query)
+
+    async with copy(tmp_path, []) as own:
+        page = await WithRecent(Slow(*request_story("r-1")), Copies(own), lambda: "disk full").search(
+            Query(request_id="r-1")
+        )
+        assert (len(page.records), page.source) == (11, "store")
 
 
 @pytest.mark.parametrize("path", ["/api/v1/records?limit=100", f"/api/v1/requests/{REQUEST}", "/api/v1/feed/recent"])

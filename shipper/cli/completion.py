@@ -125,6 +125,5 @@ def _kind(action: argparse.Action) -> str:
 
 
 def _about(action: argparse.Action) -> str:
-    """Return what an option is for in a few plain words."""
-    text = (action.help or "").split(":")[0].split(" (")[0].split(";")[0]
-    return re.sub(r"[^A-Za-z0-9 ,./_-]", "", text)[:80].strip()
+    """Return what an option is for in a few words."""
+    return (action.help or "").split(" (")[0].split("; ")[0].replace("%%", "%")[:80].strip()

@@ -57,6 +57,18 @@ else
     compdef _shipper shipper
 fi
 """
+_FISH: Final = """\
+# fish completion of shipper, made by: shipper completion fish
+function __shipper_at
+    set -l route
+    for word in (commandline -opc)[2..-1]
+        if contains -- "$route/$word" @known@
+            set route "$route/$word"
+        end
+    end
+    test "$route" = "$argv[1]"
+end
+complete -c shipper -f"""
 
 
 def bash(tables: Sequence[Table]) -> str:
@@ -122,20 +134,25 @@ def _quoted(text: str) -> str:
 
 
 def fish(tables: Sequence[Table]) -> str:
-    """Return the script of fish."""
-    lines = ["# fish completion of shipper, made by: shipper completion fish", "complete -c shipper -f"]
+    """Return the script of fish, which takes an option's value apart itself (`--order=new`)."""
+    known = " ".join(_route(table.path) for table in tables if table.path)
+    lines = [_FISH.replace("@known@", known)]
+    abouts = {table.path: table.about for table in tables}
     for table in tables:
-        names = table.path.split()
-        seen = "; and ".join(f"__fish_seen_subcommand_from {name}" for name in names) or "__fish_use_subcommand"
-        below = [other for other in tables if other.path.split()[:-1] == names and other.path]
-        lines += [
-            f"complete -c shipper -n '{seen}' -a {one.path.split()[-1]} -d '{_plain(one.about)}'" for one in below
-        ]
+        here = f"complete -c shipper -n '__shipper_at {_route(table.path)}'"
+        for word in table.words:
+            about = abouts.get(f"{table.path} {word}".strip(), "")
+            lines.append(f"{here} -a {word} -d {_fish_quoted(about)}")
         if table.asked:
-            lines.append(f"complete -c shipper -n '{seen}' -a '{_fish_asked(table.asked)}'")
+            lines.append(f"{here} -a '{_fish_asked(table.asked)}'")
         for option, (about, kind) in table.options.items():
-            lines.append(f"complete -c shipper -n '{seen}' {_fish_option(option, kind)} -d '{about}'")
+            lines.append(f"{here} {_fish_option(option, kind)} -d {_fish_quoted(about)}")
     return "\n".join(lines) + "\n"
+
+
+def _route(path: str) -> str:
+    """Return the commands before the cursor as the script of fish has them: "", /search, /generate/rsyslog."""
+    return f"/{path.replace(' ', '/')}" if path else ""
 
 
 def _fish_option(option: str, kind: str) -> str:
@@ -149,8 +166,8 @@ def _fish_asked(field: str) -> str:
     return f"(shipper completion values {field} -- (commandline -ct) 2>/dev/null </dev/null)"
 
 
-def _plain(text: str) -> str:
-    return "".join(char for char in text if char.isalnum() or char in " ,.-")
+def _fish_quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 SCRIPTS: Final[dict[str, Callable[[Sequence[Table]], str]]] = {"bash": bash, "zsh": zsh, "fish": fish}

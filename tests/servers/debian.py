@@ -40,9 +40,12 @@ PROGRAMS = {
     # The one program in the containers of tests: another package of this name is not static.
     "busybox": Program(("busybox-static",), "bin/busybox", ("usr/share/doc/busybox-static",)),
     "prometheus": Program(("prometheus",), "usr/bin/prometheus"),
+    # Shells that complete our commands.
+    "zsh": Program(("zsh",), "bin/zsh", ("usr/share/zsh/functions",)),
+    "fish": Program(("fish",), "usr/bin/fish", ("usr/share/fish/functions",)),
     "mvn": Program(("maven",), "usr/share/maven/bin/mvn"),
 }
-SERVERS = ("rsyslogd", "haproxy", "nginx", "chromium", "dockerd", "docker", "busybox", "prometheus")
+SERVERS = ("rsyslogd", "haproxy", "nginx", "chromium", "dockerd", "docker", "busybox", "prometheus", "zsh", "fish")
 
 # All that apt would write to, and the hooks by which a distribution's image cleans the system's own cache.
 APT_CONFIG = """
@@ -157,6 +160,16 @@ def _environment(name: str) -> dict[str, str]:
         (WORK / "fonts.conf").write_text(FONTS_CONFIG.format(tree=TREE, work=WORK))
         home = str(WORK / "chromium")
         return {"FONTCONFIG_FILE": str(WORK / "fonts.conf"), "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
+    if name == "zsh":  # it takes the folder of its modules from no variable
+        folders = " ".join(str(folder) for folder in sorted(TREE.glob("usr/share/zsh/functions/**/")))
+        modules = next(TREE.glob("usr/lib/*/zsh/*/zsh")).parent
+        (WORK / "zsh").mkdir(exist_ok=True)
+        (WORK / "zsh/.zshenv").write_text(f"module_path=({modules})\nfpath=({folders})\n")
+        return {"ZDOTDIR": str(WORK / "zsh")}
+    if name == "fish":  # it takes its own files when share and etc are beside its bin
+        if not (TREE / "usr/etc").exists():
+            (TREE / "usr/etc").symlink_to("../etc")
+        return {"XDG_CONFIG_HOME": str(WORK / "fish"), "XDG_DATA_HOME": str(WORK / "fish")}
     if name == "dockerd":
         return {"PATH": os.pathsep.join((f"{TREE}/usr/sbin", f"{TREE}/usr/bin", os.defpath, *SYSTEM_PATH))}
     return {}

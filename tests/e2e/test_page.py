@@ -156,6 +156,7 @@ async def test_from_search_to_story_to_record(tab: Browser, url: str) -> None:
     await tab.click(".opened [data-open]")
     assert (await tab.evaluate("location.pathname")).startswith("/records/lb1n-")
     assert await tab.evaluate("document.querySelectorAll('.record.here').length") == 1
+    assert await tab.evaluate("scrollY") == 0
     assert tab.console == []
 
 

@@ -112,6 +112,14 @@ async def test_times_are_of_the_readers_zone_with_utc_beside(tab: Browser, world
     assert await tab.evaluate(shown) == ["2026-11-22", "08:30:05.123"]
     assert "2026-11-21T23:30:05.123456Z (UTC)" in await tab.evaluate("document.querySelector('#records time').title")
     assert "Asia/Tokyo" in await tab.evaluate("document.querySelector('footer').textContent")
+    world.reader.letters = [{"id": "a-1", "reason": "bug", "host": "h", "received_at": NOW, "original": "o"}]
+    for path, selector, expected in (
+        ("/ledger", ".ledger td.when time", "2026-11-22 23:29:56"),
+        ("/dead-letters", ".letters time", "2026-11-22 23:30:00"),
+    ):
+        await tab.open(world.url + path)
+        assert await tab.evaluate(f"document.querySelector('{selector}').textContent") == expected
+    await tab.open(f"{world.url}/?text=evening")
     await tab.evaluate("document.querySelector('[data-zone]').click()")
     assert await tab.evaluate(shown) == ["2026-11-21", "23:30:05.123"]
     await tab.open(f"{world.url}/?text=evening")  # kept
@@ -137,6 +145,8 @@ async def test_more_lines_are_appended_and_bring_their_fields(tab: Browser, worl
     last = "document.querySelector('#records .record:last-of-type')"
     await tab.evaluate(f"{last}.querySelector('summary').click()")
     await tab.until(f"{last}.querySelectorAll('.fields dt').length > 8")
+    links = await tab.evaluate(f"[...{last}.querySelectorAll('.actions a')].map(a => a.textContent)")
+    assert links[-3:] == ["Its task", "Its app on its host", "The same message elsewhere"]
     assert tab.console == []
 
 

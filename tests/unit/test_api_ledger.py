@@ -181,7 +181,7 @@ async def test_the_page(reader: MemoryReader) -> None:
     async with connect(reader) as client:
         page = " ".join((await client.get("/ledger")).text.split())
         one = (await client.get("/ledger?host=web-3")).text
-    assert "1 host is silent.</strong> web-4 since 2026-11-22 14:23:20" in page
+    assert '1 host is silent.</strong> web-4 since <time datetime="2026-11-22T14:23:20' in page
     assert "41 records missing.</strong> They were numbered on their host and did not arrive: 9 late, " in page
     assert "lost with rsyslogd, killed at 2026-11-22 13:30:00" in page
     assert "rsyslogd ended" in page

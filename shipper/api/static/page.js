@@ -21,7 +21,8 @@ if (["dark", "light"].includes(store.get("theme"))) document.documentElement.dat
 // --- Times: in the reader's zone, with UTC beside ------------------------------------------------------------------
 
 const two = (number) => String(number).padStart(2, "0");
-const inUtc = () => store.get("zone") === "utc";
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "your zone";
+const inUtc = () => zone === "UTC" || store.get("zone") === "utc";
 const dayOf = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 const clockOf = (date) => `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 
@@ -36,12 +37,12 @@ function localTime(element) {
     : form === "full" ? `${dayOf(date)} ${clockOf(date)}.${fraction} (${utc.slice(11, 23)} UTC)`
       : `${clockOf(date)}.${fraction.padEnd(3, "0").slice(0, 3)}`;
   element.textContent = inUtc() ? element.dataset.utc : local;
-  element.title = inUtc() ? `${dayOf(date)} ${clockOf(date)} here` : `${utc} (UTC)`;
+  element.title = inUtc() && zone !== "UTC" ? `${dayOf(date)} ${clockOf(date)} here` : `${utc} (UTC)`;
 }
 
 function showTimes(from = document) {
   all("time[datetime]", from).forEach(localTime);
-  for (const list of all(".records")) {
+  for (const list of all(".records:not(.letters)")) {
     all(".day", list).forEach((line) => line.remove());
     let day = "";
     for (const line of all(":scope > .record", list)) {
@@ -52,10 +53,11 @@ function showTimes(from = document) {
     }
   }
   const said = find("[data-zone-said]");
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "your zone";
-  if (said) said.textContent = inUtc() || zone === "UTC" ? "Times are UTC." : `Times are of ${zone}; UTC is beside each.`;
+  if (said) said.textContent = inUtc() ? "Times are UTC." : `Times are of ${zone}; UTC is beside each.`;
   const other = find("[data-zone]");
-  if (other) other.textContent = inUtc() ? "show local times" : "show UTC";
+  if (!other) return;
+  other.hidden = zone === "UTC";
+  other.textContent = inUtc() ? "show local times" : "show UTC";
 }
 
 // --- Strangers' text in lines that the script makes: the same rule as visible.py -----------------------------------
@@ -94,8 +96,10 @@ async function bringFields(line) {
   if (!url || !line.open) return;
   delete line.dataset.fields;
   try {
-    const fields = find(".fields", await readPage(url));
+    const page = await readPage(url);
+    const fields = find(".fields", page);
     if (fields) find(".opened", line).prepend(fields);
+    find(".actions", line).append(...all(".panel > .actions > a", page));
   } catch {
     line.dataset.fields = url; // its link still works
   }
@@ -146,7 +150,8 @@ function liveLine(record) {
   const service = String(record["service.name"] ?? record["log.syslog.appname"] ?? "(no app)").slice(0, 200);
   const host = String(record["host.name"] ?? "").slice(0, 200);
   const parts = [time, make("span", `level ${level || "none"}`, level || "–"), safely(make("span", "app"), service), message];
-  head.append(...parts, make("span", "request"), safely(make("span", "host"), host));
+  const request = safely(make("span", "request linked"), String(record["http.request.id"] ?? "").slice(0, 64));
+  head.append(...parts, request, safely(make("span", "host"), host));
   const opened = make("div", "opened");
   const links = make("p", "actions");
   const own = (record.actions ?? []).find((action) => action.name === "record")?.url ?? "";
@@ -403,6 +408,4 @@ document.addEventListener("DOMContentLoaded", () => {
   if (box) complete(box);
   const live = find("[data-stream]");
   if (live) listen(live);
-  const here = find(".record.here");
-  if (here && !location.hash) here.scrollIntoView({ block: "nearest" });
 });

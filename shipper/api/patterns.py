@@ -203,8 +203,14 @@ async def compare_answer(asking: Asking, a: Query, b: Query, limit: int) -> dict
         "a": {"total": before.total, "looked_at": before.looked_at},
         "b": {"total": after.total, "looked_at": after.looked_at},
         "patterns": rows[:limit],
-        "incomplete": list(dict.fromkeys((*before.notes, *after.notes))),
+        "incomplete": list(dict.fromkeys((*_empty(before, after), *before.notes, *after.notes))),
     }
+
+
+def _empty(before: _Looked, after: _Looked) -> list[str]:
+    """Say which side has no records, since all of the other one is then new or gone."""
+    sides = (("before (a)", before), ("now (b)", after))
+    return [f"nothing to compare with: no record matches {side}" for side, looked in sides if not looked.total]
 
 
 async def _overlooked(

@@ -62,7 +62,8 @@ def _refused(text: str) -> QueryError:
 
 
 def _relative(words: str, now: int) -> int | None:
-    """`15m`, `-15m`, `1h30m`, `2 hours ago`: so long before now."""
+    """`15m`, `-15m`, `now-15m`, `1h30m`, `2 hours ago`: so long before now."""
+    words = words.removeprefix("now") if words.startswith("now-") else words
     words = _LONG_UNIT.sub(r"\1", words)
     found = _RELATIVE.fullmatch(words)
     if found is None:

@@ -133,6 +133,12 @@ def _asked_of(*records: dict[str, Any]) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://localhost")
 
 
+async def test_a_side_without_records_is_said(client: httpx.AsyncClient) -> None:
+    found = await ask(client, "compare", version_a="1.0", version_b="2.O")
+    assert [one["change"] for one in found["patterns"]] == ["gone"]
+    assert found["incomplete"] == ["nothing to compare with: no record matches now (b)"]
+
+
 async def test_both_sides_of_a_comparison_have_the_same_patterns() -> None:
     names = ("alice", "bob", "carol", "dave", "erin")
     said = [

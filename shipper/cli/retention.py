@@ -5,6 +5,7 @@ import asyncio
 import getpass
 import math
 import os
+import signal
 import socket
 import time
 from contextlib import aclosing
@@ -108,6 +109,8 @@ async def _run(loaded: "Config", options: argparse.Namespace, window: "Window | 
     if not (wanted.days or wanted.apps or wanted.datasets):
         raise ConfigError("nothing says how long to keep records: give --days, or set store.retention_days")
     now = time.time_ns()
+    # Stopped by Chronos or systemd it ends as with Ctrl-C: what was deleted so far is kept for --history.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     async with loaded.store.keeper(loaded.cluster) as keeper:
         days = {found.day: found for found in await keeper.days()}
         show = Lines(wanted, keeper.records_per_second, dry_run=options.dry_run, as_json=options.json)
@@ -152,38 +155,45 @@ class _Work:
 
     async def do(self, removal: "Removal", day: "StoredDay") -> None:
         """Make one removal; nothing is said of a day that has nothing to delete."""
-        from shipper.errors import StoreFull
         from shipper.search.retention import still_written
 
         kept = still_written(await self._keeper.written_at(removal.day), time.time_ns(), self._late_hours)
         if kept is not None:
             self._show.kept(removal, f"{kept} (--late)")
             return
-        if self._show.dry_run:
-            count = day.records if removal.whole else await self._keeper.count(removal)
-        else:
-            try:
-                count = await self._remove(removal)
-            except StoreFull as full:
-                self._show.kept(removal, f"single records have to wait: {full}")
-                return
+        size = day.bytes if removal.whole else None
+        if not self._show.dry_run:
+            await self._delete(removal, size)
+            return
+        count = day.records if removal.whole else await self._keeper.count(removal)
         if count or removal.whole:
-            size = day.bytes if removal.whole else None
             self._show.removal(removal, count, size)
-            if not self._show.dry_run:
-                await self._note(removal, count, size or 0)
 
-    async def _remove(self, removal: "Removal") -> int:
+    async def _delete(self, removal: "Removal", size: int | None) -> None:
+        from shipper.errors import StoreFull
+
+        steps: list[int] = []
+        try:
+            await self._remove(removal, steps)
+        except StoreFull as full:
+            self._show.kept(removal, f"single records have to wait: {full}")
+        finally:  # a part of it too, when it is stopped
+            if sum(steps) or (removal.whole and steps):
+                self._show.removal(removal, sum(steps), size)
+                await self._note(removal, sum(steps), size or 0)
+
+    async def _remove(self, removal: "Removal", done: list[int]) -> None:
+        """Delete, and add the number of records of each step to `done`."""
         count = 0
+        if self._closed(removal, count):
+            return
         async with aclosing(self._keeper.remove(removal)) as steps:
-            if self._closed(removal, count):
-                return 0
             async for step in steps:
+                done.append(step)
                 count += step
                 self._show.progress(removal, count)
                 if self._closed(removal, count):
                     break
-        return count
 
     def _closed(self, removal: "Removal", count: int) -> bool:
         """Whether it is not the time of day for single records; that is said."""
@@ -194,14 +204,14 @@ class _Work:
         return True
 
     async def _note(self, removal: "Removal", count: int, size: int) -> None:
-        from shipper.errors import StoreBusy
+        from shipper.errors import StoreBusy, StoreRejected
         from shipper.search.retention import Deletion, reason_of
 
         reason = reason_of(removal, self._wanted)
         try:
             await self._keeper.note(Deletion(time.time_ns(), _who(), removal, count, size, reason))
-        except StoreBusy as busy:
-            self._show.warn(f"{removal.day} was deleted, but that is not kept for --history: {busy}")
+        except (StoreBusy, StoreRejected) as error:
+            self._show.warn(f"{removal.day} was deleted, but that is not kept for --history: {error}")
 
 
 def _who() -> str:

@@ -1,8 +1,13 @@
 """Days that are closed: listed, deleted as a whole, and no error when single records should go out of them."""
 
+import asyncio
+import sys
 import time
+from asyncio.subprocess import PIPE
+from pathlib import Path
 
 import pytest
+import yaml
 
 from shipper.record.times import day, from_ns
 from shipper.search.retention import Removal
@@ -59,6 +64,28 @@ async def test_single_records_go_in_small_requests_with_pauses(
         assert [count async for count in keeper.remove(removal) if count] == [5, 5, 5, 5]
         assert await keeper.count(removal) == 0
     assert time.monotonic() - began >= 20 / 40
+
+
+async def test_what_went_before_it_was_stopped_is_kept(elasticsearch_9: str, tmp_path: Path) -> None:
+    made = settings(elasticsearch_9, retention_datasets={"access": 3}, retention_records_per_second=20)
+    old = NOON - 5 * DAY_NS
+    async with made.build("stopdays") as store:
+        await put_all(store, [record(number, at=old, event__dataset="access") for number in range(1, 1101)])
+    index = f"{elasticsearch_9}/logs-mesos.stopdays-{day(from_ns(old))}"
+    http("POST", f"{index}/_refresh")
+    config = tmp_path / "shipper.yaml"
+    config.write_text(yaml.safe_dump({"cluster": "stopdays", "store": made.model_dump()}))
+    argv = [sys.executable, "-m", "shipper", "retention", "--config", str(config), "--late", "0"]
+    stopped = await asyncio.create_subprocess_exec(*argv, stdout=PIPE)
+    async with asyncio.timeout(120):
+        while http("POST", f"{index}/_refresh") and http("GET", f"{index}/_count")["count"] > 100:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        stopped.terminate()
+        out, _ = await stopped.communicate()
+    assert (stopped.returncode, b"deleted: dataset access, 1,000 records" in out) == (130, True)
+    async with made.keeper("stopdays") as keeper:
+        (kept,) = await keeper.history(9)
+    assert (kept.removal.datasets, kept.records) == (("access",), 1000)
 
 
 async def test_the_room_is_not_known_to_who_may_not_ask() -> None:

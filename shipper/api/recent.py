@@ -26,6 +26,8 @@ _IN_TROUBLE_SECONDS: Final = 1.0
 #: How often the store is looked at, and how long it may take for that.
 _LOOK_SECONDS: Final = 2.0
 _LOOK_LIMIT_SECONDS: Final = 2.0
+#: How often other shippers are asked whether records wait for the store.
+_LISTEN_SECONDS: Final = 5.0
 #: Neighbours of a record are looked for so far around it, in the series of all classes of importance.
 _AROUND_NS: Final = 600 * 1_000_000_000
 _CLASSES: Final = "wnfhjs"
@@ -47,6 +49,8 @@ class WithRecent(Reader):
         self._reader, self._copies, self._trouble, self._clock = reader, copies, trouble, clock
         #: Since when, and why, the store is in trouble; 0: it is not.
         self._since, self._why = 0, ""
+        #: Why the store takes no records now, as other shippers say.
+        self._heard: str | None = None
 
     async def __aenter__(self) -> Self:
         """Open the store."""
@@ -58,7 +62,15 @@ class WithRecent(Reader):
         await self._reader.__aexit__(*error)
 
     async def watch(self) -> None:
-        """Look at the store again and again, until cancelled."""
+        """Look at the store, and hear of other shippers what they know of it, again and again, until cancelled."""
+        await asyncio.gather(self._look(), self._listen())
+
+    async def _listen(self) -> None:
+        while (peers := self._copies.peers) is not None:
+            self._heard = await peers.why_behind()
+            await asyncio.sleep(_LISTEN_SECONDS)
+
+    async def _look(self) -> None:
         while True:
             if self._copies.any:
                 try:
@@ -81,7 +93,7 @@ class WithRecent(Reader):
                 raise
             telemetry.ANSWERED_FROM_RECENT.inc()
             return replace(found, incomplete=(self._told(), *found.incomplete))
-        if self._trouble() is not None or (query.request_id is not None and page.incomplete):
+        if self._why_behind or (query.request_id is not None and page.incomplete):
             return await self._completed(page, query)
         return page
 
@@ -129,9 +141,14 @@ class WithRecent(Reader):
         """Ask the store."""
         return await self._reader.healthy()
 
+    @property
+    def _why_behind(self) -> str | None:
+        """Why records wait for the store now, as far as it is known."""
+        return self._trouble() or self._heard
+
     def _behind(self, what: str = "what is newer may be missing") -> tuple[str, ...]:
-        """Return a note when records are known to wait for the store; what came before is there."""
-        why = self._trouble()
+        """Return a note while records wait for the store; what came before is there."""
+        why = self._why_behind
         return () if why is None else (f"the store is behind ({why}): {what}",)
 
     @property

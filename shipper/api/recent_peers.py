@@ -7,9 +7,11 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import aiohttp
+import orjson
 
 from shipper.api import recent_wire as wire
 from shipper.api.feed_peers import addresses, headers_of
+from shipper.api.status import why_behind
 from shipper.cluster.marathon import Marathon
 from shipper.cluster.settings import ClusterSettings
 from shipper.cluster.watch import watch
@@ -62,6 +64,30 @@ class RecentPeers:
         """Ask all of them at once; each with what it told, or why it told nothing."""
         urls = self.urls
         return list(zip(urls, await asyncio.gather(*(self._ask(url, query) for url in urls)), strict=True))
+
+    async def why_behind(self) -> str | None:
+        """Return why one of them keeps records that the store does not take now; None when none says so."""
+        said = await asyncio.gather(*map(self._why_behind, self.urls))
+        return next(filter(None, said), None)
+
+    async def _why_behind(self, url: str) -> str | None:
+        if self._session is None:
+            return None
+        try:
+            async with self._session.get(f"{url}/ready", allow_redirects=False) as answer:
+                told = orjson.loads(await answer.content.readexactly(_size(answer)))
+            return why_behind(told["reason"])
+        except (
+            aiohttp.ClientError,
+            OSError,
+            ValueError,
+            EOFError,
+            TimeoutError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ):
+            return None  # who is away says so when it is asked for records
 
     async def _follow(self) -> None:
         if self._settings.app is None or self._cluster is None:

@@ -177,6 +177,7 @@ def _server(
     from shipper.api.app import Status, build  # FastAPI takes 0.7 s to import: only where it is served
     from shipper.api.kibana import base_url
     from shipper.api.short_links import short_links_of
+    from shipper.api.status import BUSY, WAITING
 
     kibana = settings.kibana_url and base_url(settings.kibana_url, settings.kibana_space)
     short_links = short_links_of(settings)
@@ -184,7 +185,7 @@ def _server(
     def status() -> Status:
         trouble = pipeline.delivery.trouble
         waiting = pipeline.delivery.waiting
-        reason = f"the store is busy: {trouble}" if trouble else f"some records wait: {waiting}" if waiting else ""
+        reason = f"{BUSY}{trouble}" if trouble else f"{WAITING}{waiting}" if waiting else ""
         reason = reason if pipeline.accepting or reason else "not accepting"
         return Status(ready=pipeline.accepting and trouble is None, reason=reason)
 

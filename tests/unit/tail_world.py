@@ -14,6 +14,7 @@ import uvicorn
 from shipper.api.app import build
 from shipper.api.feed import Hub
 from shipper.api.recent_wire import Own
+from shipper.api.status import Status, api_only
 from shipper.pipeline.feed import Feed
 from shipper.record import STORED, Record
 from shipper.stores import Reader
@@ -121,13 +122,22 @@ def sealed(document: dict[str, Any]) -> Record:
 
 @contextlib.asynccontextmanager
 async def serving(
-    reader: Reader, *, fed: bool = True, hub: Hub | None = None, own: Own | None = None
+    reader: Reader,
+    *,
+    fed: bool = True,
+    hub: Hub | None = None,
+    own: Own | None = None,
+    status: Callable[[], Status] = api_only,
 ) -> AsyncIterator[World]:
     """Run the API on a free port, with a feed of its own or only a store, and perhaps with a recent copy."""
     feed = Feed()
     hub = hub or Hub(reader, feed if fed else None)
     settings = uvicorn.Config(
-        build(reader, hub=hub, own=own), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        build(reader, status, hub=hub, own=own),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(settings)
     listening = socket.create_server(("127.0.0.1", 0))

@@ -18,6 +18,7 @@ from shipper.api.recent import WithRecent
 from shipper.api.recent_copies import Copies
 from shipper.api.recent_peers import RecentPeers
 from shipper.api.recent_wire import Own
+from shipper.api.status import Status
 from shipper.config import FeedSettings
 from shipper.errors import StoreBusy
 from shipper.pipeline.recent import Coverage, Recent
@@ -165,6 +166,27 @@ async def test_a_store_that_is_behind_is_completed_and_says_so(tmp_path: Path) -
             for path in ("counts", "top?field=service.name", "records?limit=1&order=oldest"):
                 (note,) = (await asking.get(f"/api/v1/{path}")).json()["incomplete"]
                 assert note == "the store is behind (disk full): what is newer may be missing"
+
+
+async def test_other_shippers_say_that_the_store_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recents, "_LISTEN_SECONDS", 0.02)
+    said = Status(ready=False, reason="the store is busy: disk full")
+    async with serving(MemoryReader(), status=lambda: said) as one:
+        peers = RecentPeers(FeedSettings(peers=["http://127.0.0.1:9", one.url]))
+        reader = WithRecent(MemoryReader(*request_story("r-1")), Copies(None, peers), lambda: None)
+        async with peers.running():
+            watching = asyncio.create_task(reader.watch())
+            async with asyncio.timeout(20):
+                while not (await reader.top(Query(), "service.name", 1)).incomplete:  # noqa: ASYNC110  no event tells it
+                    await asyncio.sleep(0.01)
+            assert (await reader.search(Query())).incomplete == (
+                "the store is behind (disk full): what is newer may be missing",
+            )
+            said = Status(ready=False, reason="not accepting")  # it is being stopped
+            async with asyncio.timeout(20):
+                while (await reader.search(Query())).incomplete:  # noqa: ASYNC110  no event tells it
+                    await asyncio.sleep(0.01)
+            watching.cancel()
 
 
 async def test_a_store_that_is_behind_says_so_without_a_copy(tmp_path: Path) -> None:

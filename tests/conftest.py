@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,22 +116,48 @@ def docker() -> Iterator[Docker]:
         yield daemon
 
 
-def _elasticsearch(version: str) -> Iterator[str]:
+Servers = dict[str, elasticsearch.Elasticsearch]
+
+
+@pytest.fixture(scope="session")
+def _elasticsearch_servers() -> Servers:
+    """The shared servers that run, by their addresses."""
+    return {}
+
+
+def _elasticsearch(version: str, servers: Servers) -> Iterator[str]:
     require_elasticsearch(version)
     with elasticsearch.running(version) as server:
+        servers[server.url] = server
         yield server.url
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_8() -> Iterator[str]:
+def elasticsearch_8(_elasticsearch_servers: Servers) -> Iterator[str]:
     """The address of an Elasticsearch 8 all tests share: use index names of your own."""
-    yield from _elasticsearch("8.19.9")
+    yield from _elasticsearch("8.19.9", _elasticsearch_servers)
 
 
 @pytest.fixture(scope="session")
-def elasticsearch_9() -> Iterator[str]:
+def elasticsearch_9(_elasticsearch_servers: Servers) -> Iterator[str]:
     """The address of an Elasticsearch 9 all tests share: use index names of your own."""
-    yield from _elasticsearch("9.2.0")
+    yield from _elasticsearch("9.2.0", _elasticsearch_servers)
+
+
+@pytest.fixture
+def killable(_elasticsearch_servers: Servers) -> Iterator[Callable[[str], elasticsearch.Elasticsearch]]:
+    """`killable(elasticsearch_9)` is the server at that address, to be killed; afterwards it runs with all it had."""
+    asked: list[elasticsearch.Elasticsearch] = []
+
+    def server_at(url: str) -> elasticsearch.Elasticsearch:
+        asked.append(_elasticsearch_servers[url])
+        return asked[-1]
+
+    yield server_at
+    for server in asked:
+        if not server.process.running:
+            server.start()
+        server.wait_recovered()
 
 
 @pytest.fixture(scope="session", params=["elasticsearch_8", "elasticsearch_9"])

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,12 @@ from tests.e2e.delivery import burst, messages_in_elasticsearch, messages_in_sql
 from tests.e2e.peers import RelpSession, day, metric, ready, stamped
 from tests.integration.haproxy import HAProxy
 from tests.integration.host import Host
-from tests.servers.available import require_elasticsearch, unavailable
-from tests.servers.elasticsearch import Elasticsearch, running
-from tests.servers.process import free_port, wait_until
+from tests.servers.available import unavailable
+from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.process import START_SECONDS, free_port, wait_until
 from tests.shipper_process import ShipperProcess
 
 RECORDS = 20_000
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Elasticsearch]:
-    """An Elasticsearch of this file's own: it is killed."""
-    require_elasticsearch("9.2.0")
-    with running("9.2.0") as found:
-        yield found
 
 
 def store_of(url: str) -> dict[str, Any]:
@@ -108,8 +100,10 @@ def test_haproxy_and_one_of_three_shippers_killed(
     assert settled.rejected == 0
 
 
-def test_elasticsearch_killed_in_the_middle_of_a_burst(server: Elasticsearch, rsyslogd: str, run_dir: Path) -> None:
-    cluster, port = cluster_of(run_dir), free_port()
+def test_elasticsearch_killed_in_the_middle_of_a_burst(
+    elasticsearch_9: str, killable: Callable[[str], Elasticsearch], rsyslogd: str, run_dir: Path
+) -> None:
+    cluster, port, server = cluster_of(run_dir), free_port(), killable(elasticsearch_9)
     shipper = ShipperProcess(run_dir / "shipper", store_of(server.url), port=port, cluster=cluster)
     with shipper, Host(rsyslogd, run_dir, port) as host:
         burst(host, 1, RECORDS // 2)
@@ -120,21 +114,21 @@ def test_elasticsearch_killed_in_the_middle_of_a_burst(server: Elasticsearch, rs
         wait_until(lambda: ready(shipper), 60, "/ready says no")
         assert server.url in str(ready(shipper))
         server.start()
-        wait_until(lambda: ready(shipper) is None, 60, "/ready says yes")
+        wait_until(lambda: ready(shipper) is None, START_SECONDS, "/ready says yes")
         settled = wait_settled(shipper, RECORDS)
         assert (settled.stored, settled.missing, settled.rejected) == (RECORDS, 0, 0)
         assert "Traceback" not in shipper.log.read_text()
     assert numbers(messages_in_elasticsearch(server.url, cluster)) == list(range(1, RECORDS + 1))
 
 
-def test_a_closed_day_is_given_up_and_holds_nobody_else(server: Elasticsearch, run_dir: Path) -> None:
+def test_a_closed_day_is_given_up_and_holds_nobody_else(elasticsearch_9: str, run_dir: Path) -> None:
     cluster = cluster_of(run_dir)
     shipper = ShipperProcess(
-        run_dir / "shipper", store_of(server.url), cluster=cluster, pipeline={"refusal_seconds": 1}
+        run_dir / "shipper", store_of(elasticsearch_9), cluster=cluster, pipeline={"refusal_seconds": 1}
     )
     with shipper, RelpSession(shipper.port) as old, RelpSession(shipper.port) as today:
         old.deliver(stamped(1, "before", days_ago=1))
-        ask("POST", f"{server.url}/logs-mesos.{cluster}-{day(1)}/_close")
+        ask("POST", f"{elasticsearch_9}/logs-mesos.{cluster}-{day(1)}/_close")
         old.send(*[stamped(number, "closed", days_ago=1) for number in range(2, 102)])
         sequence = 200
         while old.answered < 101:
@@ -150,12 +144,12 @@ def test_a_closed_day_is_given_up_and_holds_nobody_else(server: Elasticsearch, r
         assert ready(shipper) is None
 
 
-def test_a_store_that_refuses_everything_is_waited_for(server: Elasticsearch, run_dir: Path) -> None:
+def test_a_store_that_refuses_everything_is_waited_for(elasticsearch_9: str, run_dir: Path) -> None:
     cluster = cluster_of(run_dir)
     shipper = ShipperProcess(
-        run_dir / "shipper", store_of(server.url), cluster=cluster, pipeline={"refusal_seconds": 5}
+        run_dir / "shipper", store_of(elasticsearch_9), cluster=cluster, pipeline={"refusal_seconds": 5}
     )
-    days = [f"{server.url}/logs-mesos.{cluster}-{day(ago)}/_settings" for ago in range(2)]
+    days = [f"{elasticsearch_9}/logs-mesos.{cluster}-{day(ago)}/_settings" for ago in range(2)]
     with shipper, RelpSession(shipper.port) as session, RelpSession(shipper.port) as other:
         session.deliver(*[stamped(number, "before", days_ago=number % 2) for number in range(1, 11)])
         for url in days:

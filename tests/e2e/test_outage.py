@@ -6,7 +6,7 @@ The same for ten minutes, with figures: `make outage`.
 import statistics
 import time
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,14 @@ from tests.bench.outage_writer import request_of
 from tests.e2e.delivery import messages_in_elasticsearch, numbers, tally, wait_settled
 from tests.e2e.peers import ready
 from tests.integration.host import Host
-from tests.servers.available import require_elasticsearch
-from tests.servers.elasticsearch import Elasticsearch, running
-from tests.servers.process import free_port, wait_until
+from tests.servers.elasticsearch import Elasticsearch
+from tests.servers.process import START_SECONDS, free_port, wait_until
 from tests.shipper_process import ShipperProcess
 
 #: Records before Elasticsearch is killed, and after it: fewer than rsyslogd sends ahead of the answers (its window).
 PART, MORE = 1000, 200
 #: The promise is 200 ms; a machine for tests may be busy with other things.
 STORY_SECONDS = 1.0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Elasticsearch]:
-    """An Elasticsearch of this file's own: it is killed."""
-    require_elasticsearch("9.2.0")
-    with running("9.2.0") as found:
-        yield found
 
 
 def burst(host: Host, first: int, last: int) -> None:
@@ -68,8 +59,10 @@ def source(shipper: ShipperProcess, request_id: str) -> str:
 
 
 @pytest.mark.alone
-def test_elasticsearch_killed_and_asked_meanwhile(server: Elasticsearch, rsyslogd: str, run_dir: Path) -> None:
-    cluster, port = run_dir.name.lower().replace("-", "_"), free_port()
+def test_elasticsearch_killed_and_asked_meanwhile(
+    elasticsearch_9: str, killable: Callable[[str], Elasticsearch], rsyslogd: str, run_dir: Path
+) -> None:
+    cluster, port, server = run_dir.name.lower().replace("-", "_"), free_port(), killable(elasticsearch_9)
     store = {"type": "elasticsearch", "urls": [server.url], "replicas": 0, "request_seconds": 5}
     recent = {"recent": {"directory": str(run_dir / "recent")}}
     shipper = ShipperProcess(run_dir / "shipper", store, port=port, cluster=cluster, pipeline=recent)
@@ -93,7 +86,7 @@ def test_elasticsearch_killed_and_asked_meanwhile(server: Elasticsearch, rsyslog
         found = shipper.get("/api/v1/records?limit=1000&order=oldest&query=request*")
         assert found["source"] == "recent"
         server.start()
-        wait_until(lambda: ready(shipper) is None, 60, "/ready says yes")
+        wait_until(lambda: ready(shipper) is None, START_SECONDS, "/ready says yes")
         settled = wait_settled(shipper, PART + MORE)
         assert (settled.stored, settled.missing, settled.rejected) == (PART + MORE, 0, 0)
         wait_until(lambda: source(shipper, request_of(500)) == "store", 30, "the store is asked")

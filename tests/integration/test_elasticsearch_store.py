@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -18,8 +18,7 @@ from shipper.stores.elasticsearch import Config
 from tests.contract.store_world import http
 from tests.contract.test_reports import report
 from tests.contract.test_stores import DAY_NS, NOON, SERIES, _entry, _letter, record
-from tests.servers import elasticsearch
-from tests.servers.available import require_elasticsearch
+from tests.servers.elasticsearch import Elasticsearch
 from tests.servers.process import free_port
 
 
@@ -151,28 +150,28 @@ async def test_a_body_of_many_megabytes(elasticsearch_url: str) -> None:
     http("DELETE", f"{elasticsearch_url}/{index('large', batch[0])}")
 
 
-@pytest.mark.parametrize("version", ["8.19.9", "9.2.0"])
-async def test_killed_and_started_again_it_has_what_was_stored(version: str) -> None:
-    require_elasticsearch(version)
-    with contextlib.ExitStack() as stack:
-        server = await asyncio.to_thread(stack.enter_context, elasticsearch.running(version))
-        stored = 0
-        async with settings(server.url, request_seconds=10).build("killed") as store:
-            writing = asyncio.create_task(_write_until_busy(store))
-            await asyncio.sleep(2)
-            server.process.kill9()
-            stored, trouble = await writing
-            assert server.url in trouble
-            assert "\n" not in trouble
-            assert server.url in str(await store.healthy())
-            with pytest.raises(StoreBusy):
-                await store.search(Query())
-            await asyncio.to_thread(server.start)
-            assert await _retried(store, [record(n) for n in range(1, stored + 1)]) == [DUPLICATE] * stored
-            outcomes = await store.put([record(n) for n in range(stored + 1, stored + 201)])
-            assert {outcome.fate for outcome in outcomes} <= {Fate.STORED, Fate.DUPLICATE}
-            http("POST", f"{server.url}/logs-mesos.killed-*/_refresh")
-            assert await store.present(SERIES, (1, 10**6), 10**6) == [(1, stored + 200)]
+async def test_killed_and_started_again_it_has_what_was_stored(
+    elasticsearch_url: str, killable: Callable[[str], Elasticsearch]
+) -> None:
+    server = killable(elasticsearch_url)
+    async with settings(server.url, request_seconds=10).build("killed") as store:
+        writing = asyncio.create_task(_write_until_busy(store))
+        await asyncio.sleep(2)
+        server.process.kill9()
+        stored, trouble = await writing
+        assert stored
+        assert server.url in trouble
+        assert "\n" not in trouble
+        assert server.url in str(await store.healthy())
+        with pytest.raises(StoreBusy):
+            await store.search(Query())
+        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(server.wait_recovered)
+        assert await _retried(store, [record(n) for n in range(1, stored + 1)]) == [DUPLICATE] * stored
+        outcomes = await store.put([record(n) for n in range(stored + 1, stored + 201)])
+        assert {outcome.fate for outcome in outcomes} <= {Fate.STORED, Fate.DUPLICATE}
+        http("POST", f"{server.url}/logs-mesos.killed-*/_refresh")
+        assert await store.present(SERIES, (1, 10**6), 10**6) == [(1, stored + 200)]
 
 
 async def _write_until_busy(store: Any) -> tuple[int, str]:

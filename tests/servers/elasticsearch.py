@@ -153,13 +153,21 @@ class Elasticsearch:
             self.process.kill9()
             raise
 
+    def wait_recovered(self) -> None:
+        """Return when all that was stored can be asked for again, after a start."""
+        recovered = "_cluster/health?wait_for_status=yellow&timeout=1s"
+        self.process.wait_until(lambda: self._says_yes(recovered), START_SECONDS, "every index can be asked")
+
     def stop(self) -> None:
         """Stop it and return when it has ended."""
         self.process.stop(seconds=30)
 
     def _answers(self) -> bool:
+        return self._says_yes("_cluster/health")
+
+    def _says_yes(self, target: str) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/_cluster/health", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/{target}", timeout=5) as answer:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError as error:
             with error:

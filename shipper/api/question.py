@@ -10,8 +10,9 @@ from shipper.record import ids
 from shipper.record.levels import LEVELS, at_least, normalise
 from shipper.search import cursor as cursors
 from shipper.search import times
-from shipper.search.expression import Everything, Expression
+from shipper.search.expression import Equals, Everything, Expression, Or, both
 from shipper.search.kql import MAX_TEXT, parse
+from shipper.search.names import APP_ID, full
 from shipper.search.query import Phrase, Query
 from shipper.search.words import parse_text
 
@@ -37,7 +38,10 @@ class Question(BaseModel):
     text: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
         default=None, description='words that the message must contain, in any order; "in quotes": next to each other'
     )
-    app: Name | None = Field(default=None, description="name of the app (service.name), exactly")
+    app: Name | None = Field(
+        default=None,
+        description="name of the app (service.name), exactly; or its Marathon id, which begins with a slash",
+    )
     host: Name | None = Field(default=None, description="name of the host (host.name), exactly")
     level: list[Level] = Field(
         default=[], max_length=len(LEVELS), description=f"one of {' '.join(LEVELS)}; may be repeated"
@@ -75,15 +79,16 @@ class Question(BaseModel):
         end = _time("end", self.end, now)
         if start is not None and end is not None and start >= end:
             raise QueryError("start is not before end: no record can match")
+        id = _marathon_id(self.app or "")
         return Query(
             start=start,
             end=end,
-            app=self.app,
+            app=None if id else self.app,
             host=self.host,
             levels=self._levels(),
             request_id=None if self.request_id is None else request_id(self.request_id),
             phrases=() if self.text is None else phrases(self.text),
-            where=None if self.kql is None else _where(self.kql, now),
+            where=both((None if self.kql is None else _where(self.kql, now), id)),
             after=None if self.cursor is None else cursors.decode(self.cursor),
             limit=self.limit,
             newest_first=self.order == "newest",
@@ -164,6 +169,11 @@ def _where(text: str, now: int) -> Expression | None:
     except QueryError as error:
         raise QueryError(f"query: {error}", error.position) from None
     return None if isinstance(found, Everything) else found
+
+
+def _marathon_id(app: str) -> Expression | None:
+    """Return what a Marathon id asks; a service may be called so, too. None when it is only a name."""
+    return Or((Equals(full("app"), app), Equals(APP_ID, app))) if app.startswith("/") else None
 
 
 def _level(text: str) -> str:

@@ -126,7 +126,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose records beside a query."""
     parser._negative_number_matcher = _AGO  # "--since -15m" has a value, not an option
     chosen = parser.add_argument_group("which records")
-    chosen.add_argument("--app", help="name of the app, exactly")
+    chosen.add_argument("--app", help="name of the app, exactly, or its Marathon id (/shop/api)")
     chosen.add_argument("--host", help="name of the host, exactly")
     chosen.add_argument("--level", action="append", default=[], help="this level; may be repeated")
     chosen.add_argument("--min-level", metavar="LEVEL", help="this level and all that are more important")

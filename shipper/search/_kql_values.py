@@ -9,7 +9,7 @@ from shipper.errors import QueryError
 from shipper.record.levels import LEVELS, normalise
 from shipper.search import _kql_times as times
 from shipper.search import _kql_words, names
-from shipper.search._kql_scan import FieldName, Literal
+from shipper.search._kql_scan import MOST_WILDCARDS, FieldName, Literal
 from shipper.search.expression import Equals, Everything, Expression, Present
 from shipper.search.normal import NOTHING, all_of, any_of, between, like
 
@@ -169,7 +169,11 @@ def _keyword(asked: Asked, value: Literal) -> Expression:
         raise QueryError('quotes are written "…"; a quote that is meant as text is put in those', value.start)
     if asked.typed == "app" and value.text.startswith("/"):
         # A Marathon id; no id has a star, so one means any also in quotes: app:"/shop/*".
-        name, pattern, wild = names.APP_ID, value.text if value.quoted else pattern, wild or "*" in value.text
+        name, wild = names.APP_ID, wild or "*" in value.text
+        if value.quoted:
+            pattern = pattern.replace(r"\*", "*")
+            if pattern.count("*") > MOST_WILDCARDS:
+                raise QueryError(f"more than {MOST_WILDCARDS} wildcards in one word", value.start)
     if asked.kind == "key" and wild and not _is_prefix(pattern):
         raise QueryError(
             f"below {names.FLATTENED[-1]} and its like a * stands only at the end: KEY:value*", value.start

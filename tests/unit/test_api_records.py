@@ -18,7 +18,7 @@ RECORDS = [
     record(1, "checkout timed out", at=NOW - 3 * 3600 * SECOND, log__level="error", http__request__id="r-1"),
     record(2, "checkout done", at=NOW - 600 * SECOND, host__name="web-4", http__request__id="r-2"),
     record(3, "out of time, timed", at=NOW - 300 * SECOND, service__name="shop-web", log__level="warn"),
-    record(4, "cache miss", at=NOW - 10 * SECOND, log__level="debug"),
+    record(4, "cache miss", at=NOW - 10 * SECOND, log__level="debug", orchestrator__resource__name="/shop/cache"),
 ]
 
 
@@ -56,6 +56,8 @@ async def sequences(client: httpx.AsyncClient, query: str) -> list[int]:
         ("text=TIMED", [3, 1]),
         ("app=shop-web", [3]),
         ("app=shop", []),
+        ("app=/shop/cache", [4]),
+        ("app=/shop/cache&query=level:error", []),
         ("host=web-4", [2]),
         ("level=error", [1]),
         ("level=error&level=debug", [4, 1]),

@@ -102,6 +102,23 @@ def analysis(asking: Asking) -> APIRouter:
         found = await mine.within(top_answer(mine, query, field, asked.limit))
         return _json({**found, "links": await links(mine, request, of_query(query, field), asked.short)})
 
+    @routes.get("/apps", responses=_answers(models.AppsAnswer), response_model=None)
+    async def apps(request: Request, asked: Annotated[LinkedQuestion, Query()]) -> Response:
+        """List the apps that wrote, with their errors, hosts and versions."""
+        mine = asking.of(request)
+        query = asked.query(mine.clock())
+        found = await mine.within(apps_answer(mine, query))
+        there = await links(mine, request, of_query(query, "service.name"), asked.short)
+        return _json({**found, "links": there})
+
+    _patterns(routes, asking)
+    _around(routes, asking)
+    return routes
+
+
+def _patterns(routes: APIRouter, asking: Asking) -> None:
+    """Add the routes that group messages."""
+
     @routes.get("/patterns", responses=_answers(models.PatternsAnswer), response_model=None)
     async def patterns(request: Request, asked: Annotated[PatternsQuestion, Query()]) -> Response:
         """Group messages by what they have alike: how often, since when."""
@@ -120,18 +137,6 @@ def analysis(asking: Asking) -> APIRouter:
         of_a, of_b = [await links(mine, request, of_query(one), asked.short) for one in (a, b)]
         both_sides = {"a": {**found["a"], "links": of_a}, "b": {**found["b"], "links": of_b}, "links": of_b}
         return _json({**found, **both_sides, "patterns": _with_examples(found["patterns"], mine)})
-
-    @routes.get("/apps", responses=_answers(models.AppsAnswer), response_model=None)
-    async def apps(request: Request, asked: Annotated[LinkedQuestion, Query()]) -> Response:
-        """List the apps that wrote, with their errors, hosts and versions."""
-        mine = asking.of(request)
-        query = asked.query(mine.clock())
-        found = await mine.within(apps_answer(mine, query))
-        there = await links(mine, request, of_query(query, "service.name"), asked.short)
-        return _json({**found, "links": there})
-
-    _around(routes, asking)
-    return routes
 
 
 def _around(routes: APIRouter, asking: Asking) -> None:

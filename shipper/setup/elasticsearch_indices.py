@@ -14,18 +14,23 @@ _MOST_NAMED: Final = 40
 def question(template: Mapping[str, Any]) -> str:
     """Return the target that asks for all indices of a template."""
     names = ",".join(template["index_patterns"])
-    return f"/{names}/_mapping?expand_wildcards=open&ignore_unavailable=true&allow_no_indices=true"
+    shown = "filter_path=*.mappings,*.settings.index.number_of_replicas"
+    return f"/{names}?expand_wildcards=open&ignore_unavailable=true&allow_no_indices=true&{shown}"
 
 
 def steps(template: Mapping[str, Any], found: Mapping[str, Any] | None) -> list[Step]:
     """Return what becomes of the indices of a template; `found` is the answer to `question`."""
     wanted = template["template"]["mappings"]
+    replicas = _replicas(template["template"])
     alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     bodies: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
     for name in sorted(found or {}):
         if not _ours_by_name(name, template["index_patterns"]):
             continue
-        kind, lines, body = _compared(wanted, (found or {})[name].get("mappings", {}))
+        one = (found or {})[name]
+        kind, lines, body = _compared(wanted, one.get("mappings", {}))
+        if kind != "blocked" and (has := _replicas(one)) not in ("", replicas):
+            kind, lines = "later" if kind == "unchanged" else kind, (*lines, _kept(has, replicas))
         alike.setdefault((kind, lines), []).append(name)
         bodies[kind, lines] = body
     return [step for key, names in alike.items() for step in _steps(*key, names, bodies[key])]
@@ -59,6 +64,18 @@ def _compared(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> tuple[st
         body["_meta"] = wanted["_meta"]
         lines.append(f"_meta: {_meta_text(current)} → {_meta_text(wanted)}")
     return "change" if body else "later" if lines else "unchanged", tuple(lines), body
+
+
+def _replicas(of: Mapping[str, Any]) -> str:
+    """Return the copies that a template or an index says; "" when it says none."""
+    settings = of.get("settings", {}).get("index", {})
+    return str(settings.get("number_of_replicas", ""))
+
+
+def _kept(has: str, wanted: str) -> str:
+    """Say that an index keeps its copies: more cost disk and network, fewer safety, so a person decides."""
+    body = f'{{"index.number_of_replicas": {wanted}}}'
+    return f"number_of_replicas: stays {has}, {wanted} is for new indices; to change it: PUT /INDEX/_settings {body}"
 
 
 def _is_ours(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:

@@ -83,6 +83,9 @@ def test_from_nothing_and_twice(elasticsearch_url: str, tmp_path: Path, capsys: 
         assert "nothing to change: Elasticsearch" in seen.err
         assert seen.out.count("unchanged") == len(seen.out.splitlines()) == 8
     assert world.template()["version"] == VERSION
+    assert world.setup("--dry-run", "--replicas", "1") == 1
+    kept = capsys.readouterr().out
+    assert kept.count("number_of_replicas: stays 0, 1 is for new indices; to change it: PUT /INDEX/_settings") == 4
     world.clean()
 
 

@@ -49,6 +49,7 @@ async def _tail(tab: Browser, path: Path, world: Served) -> None:
     made = [one | {"event.sequence": one["event.sequence"] + 90_000} for one in live.records[-60:]]
     world.hub.post("shop", made, NOW)
     await tab.until("document.querySelectorAll('.live .record').length >= 60")
+    await tab.until("document.getAnimations().length === 0")  # new lines are coloured for a second
     await tab.picture(path)
 
 

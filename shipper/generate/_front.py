@@ -80,7 +80,7 @@ def _indented(text: str, spaces: int) -> str:
 
 
 _TOP: Final = """\
-# Written by `shipper generate marathon`; change its settings, not this file. Needs nginx 1.15.3.
+# Written by `shipper generate marathon`; change its settings, not this file. Needs nginx 1.15.3 with its module `sub`.
 pid nginx.pid;
 worker_processes 2;
 worker_rlimit_nofile 16384;
@@ -127,6 +127,11 @@ _PROXIED: Final = """\
   map "$uri?$arg_v $upstream_status" $shipper_kept {
     default $upstream_http_cache_control;
     "~^/static/[A-Za-z0-9._-]+\\?[0-9a-f]{10} (200|304)$" "public, max-age=31536000, immutable";
+  }
+  # What HAProxy says while it has no task of a program, and only that, is HTML that names no character set.
+  map "$shipper_retry $upstream_status $upstream_http_content_type" $shipper_retry_after {
+    default $shipper_retry;
+    " 503 text/html" 10;
   }
   proxy_hide_header Cache-Control;
   proxy_hide_header X-Content-Type-Options;
@@ -176,7 +181,7 @@ _SERVER: Final = """\
     @listen@
     # All headers are here: a location that added one would lose these.
     add_header Cache-Control $shipper_kept always;
-    add_header Retry-After $shipper_retry always;
+    add_header Retry-After $shipper_retry_after always;
     add_header X-Request-ID $shipper_request_id always;
     add_header X-Content-Type-Options nosniff always;
     add_header X-Frame-Options SAMEORIGIN always;

@@ -19,6 +19,11 @@ def error(text: str) -> str:
     return f'{{"error":{{"message":"{text}","position":null}}}}'
 
 
+#: What HAProxy says under 503 when no task can be reached, between double quotes of nginx's language. Source: HAProxy's
+#: built-in errors, the same from version 1.8 on.
+NOBODY: Final = (
+    r"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>"
+)
 API_AWAY: Final = page(
     "The search page is not running",
     "No task of the API answers. It is started again by itself; try again in a minute. "

@@ -19,8 +19,11 @@ def places(settings: Settings) -> str:
     """Return the locations of the server."""
     api = _API.replace("@tails@", str(settings.front_tails))
     for name, text in (
-        ("api_away", said.API_AWAY), ("api_away_error", said.API_AWAY_ERROR), ("too_many", said.TOO_MANY_TAILS),
-    ):  # fmt: skip
+        ("nobody", said.NOBODY),
+        ("api_away", said.API_AWAY),
+        ("api_away_error", said.API_AWAY_ERROR),
+        ("too_many", said.TOO_MANY_TAILS),
+    ):
         api = api.replace(f"@{name}@", text)
     if not settings.kibana:
         return api + _NO_KIBANA.replace("@text@", said.NO_KIBANA)
@@ -43,6 +46,7 @@ _API: Final = """\
       access_log off;
       proxy_connect_timeout 1s;
       proxy_read_timeout 4s;
+      sub_filter "@nobody@" '@api_away_error@';
       proxy_pass http://shipper_api/ready;
       error_page 502 504 = @shipper_api_away_error;
     }
@@ -52,15 +56,19 @@ _API: Final = """\
       gzip off;
       proxy_buffering off;
       proxy_read_timeout 1h;
+      sub_filter "@nobody@" '@api_away_error@';
       proxy_pass http://shipper_api;
       error_page 429 = @shipper_too_many;
       error_page 502 504 = @shipper_api_away_error;
     }
     location /api/ {
+      sub_filter "@nobody@" '@api_away_error@';
       proxy_pass http://shipper_api;
       error_page 502 504 = @shipper_api_away_error;
     }
+    # HAProxy's words while it has no task of the API become ours; what the API says under the same status stays.
     location / {
+      sub_filter "@nobody@" '@api_away@';
       proxy_pass http://shipper_api;
       error_page 502 504 = @shipper_api_away;
     }

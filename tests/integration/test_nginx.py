@@ -13,7 +13,7 @@ from typing import Self
 import pytest
 
 from tests.integration.front import Front, heard, telling
-from tests.servers.process import accepts, free_port
+from tests.servers.process import Process, accepts, free_port
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +190,25 @@ def test_nobody_behind_is_said_in_words(nginx: str, run_dir: Path) -> None:
             assert (answer.status, answer.headers["content-type"]) == (503, "application/json")
             assert "not running" in answer.told["error"]["message"]
         assert front.ask("/nginx-health").status == 200
+
+
+def test_no_task_behind_haproxy_is_said_in_words(nginx: str, haproxy: str, run_dir: Path) -> None:
+    api, kibana, config = free_port(), free_port(), run_dir / "haproxy.cfg"
+    empty = "".join(f"listen on{port}\n  bind 127.0.0.1:{port}\n" for port in (api, kibana))
+    config.write_text(f"defaults\n  mode http\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n{empty}")
+    with Process([haproxy, "-f", str(config)], log=run_dir / "haproxy.log") as process:
+        process.wait_until(lambda: accepts(api) and accepts(kibana), 60)
+        with Front(nginx, run_dir, api_port=api, kibana_port=kibana).running() as front:
+            for path, text in (("/", b"search page is not running"), ("/kibana/", b"Kibana is not running")):
+                answer = front.ask(path)
+                assert (answer.status, answer.headers["content-type"]) == (503, "text/html")
+                assert text in answer.body
+                assert b"No server is available" not in answer.body
+                assert int(answer.headers["retry-after"]) in {10, 30}
+            for path in ("/api/v1/records", "/api/v1/tail", "/nginx-ready"):
+                answer = front.ask(path)
+                assert (answer.status, answer.headers["retry-after"]) == (503, "10")
+                assert "not running" in answer.told["error"]["message"]
 
 
 def test_without_kibana_its_place_says_so(nginx: str, run_dir: Path) -> None:

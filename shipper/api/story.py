@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shipper.api.accounts import Books, books
@@ -73,6 +73,19 @@ class Story:
         return self.verdict.reasons
 
 
+@dataclass(slots=True)
+class _Beside:
+    """What the store says beside the records of a request."""
+
+    related: list[Related] = field(default_factory=list)
+    silent: list[Silent] = field(default_factory=list)
+    #: Hosts on which silent services run.
+    homes: dict[str, list[str]] = field(default_factory=dict)
+    accounts: list[Books] = field(default_factory=list)
+    #: Why some of it is not known.
+    notes: list[str] = field(default_factory=list)
+
+
 async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
     """Return the story of a request as of `now` (nanoseconds since 1970), or None when no record carries its id."""
     records, notes, cut, source = await _records(reader, request_id)
@@ -84,25 +97,9 @@ async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
     away = source != "store"
     told = await _told(None if away else reader, records)
     hosts = list(dict.fromkeys(line.host for line in told.lines if line.host))
-    shared: list[Related] = []
-    known: Known = {}
-    unlearned: list[str] = []
-    accounts: list[Books] = []
-    if not away:
-        try:
-            shared, (known, unlearned), accounts = await asyncio.gather(
-                related(reader, request_id, told.lines, now),
-                learn(reader, told, now),
-                _accounts(reader, hosts[:_MOST_HOSTS], now),
-            )
-        except StoreBusy as busy:  # the records are here
-            away, unlearned = True, [f"the ledger could not be read: {busy}"]
     lanes = services(told)
-    silent = _silent(told, lanes, {id: one for id, one in known.items() if id != request_id}, now)
-    where = await _homes(reader, silent, told.lines[-1].shown)
-    more = dict.fromkeys(host for found in where.values() for host in found if host not in hosts)
-    accounts += [] if away else await _accounts(reader, list(more)[:_MOST_HOSTS], now)
-    holes, unknown = _missing(told.lines, accounts)
+    beside = _Beside() if away else await _beside(reader, request_id, told, lanes, hosts, now)
+    holes, unknown = _missing(told.lines, beside.accounts)
     if cut:
         notes.append(f"the request has more than {MOST_RECORDS:,} records; only the first {MOST_RECORDS:,} are told")
     if len(hosts) > _MOST_HOSTS:
@@ -117,14 +114,34 @@ async def tell(reader: Reader, request_id: str, now: int) -> Story | None:
         services=lanes,
         hops=told.hops,
         first_error=await _first_error(reader, request_id, told.lines, cut=cut),
-        related=shared,
-        silent=silent,
+        related=beside.related,
+        silent=beside.silent,
         clocks=clocks(told.shifts),
         holes=holes,
         cut=cut,
-        verdict=judge(told.lines, Findings(notes, [*unknown, *unlearned], holes, silent, where)),
+        verdict=judge(told.lines, Findings(notes, [*unknown, *beside.notes], holes, beside.silent, beside.homes)),
         source=source,
     )
+
+
+async def _beside(
+    reader: Reader, request_id: str, told: Told, lanes: Sequence[Service], hosts: Sequence[str], now: int
+) -> _Beside:
+    """Ask what the store says beside the records; what it cannot say now is left out, since the records are here."""
+    found = _Beside()
+    try:
+        found.related, (known, found.notes), found.accounts = await asyncio.gather(
+            related(reader, request_id, told.lines, now),
+            learn(reader, told, now),
+            _accounts(reader, hosts[:_MOST_HOSTS], now),
+        )
+        found.silent = _silent(told, lanes, {id: one for id, one in known.items() if id != request_id}, now)
+        found.homes = await _homes(reader, found.silent, told.lines[-1].shown)
+        more = dict.fromkeys(host for homes in found.homes.values() for host in homes if host not in hosts)
+        found.accounts += await _accounts(reader, list(more)[:_MOST_HOSTS], now)
+    except StoreBusy as busy:
+        found.notes = [*found.notes, f"the ledger could not be read: {busy}"]
+    return found
 
 
 async def _records(reader: Reader, request_id: str) -> tuple[list[dict[str, Any]], list[str], bool, str]:

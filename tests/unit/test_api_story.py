@@ -11,6 +11,7 @@ from shipper.api import story_usual
 from shipper.api.access.scoped import Scoped, Used
 from shipper.api.accounts import books
 from shipper.api.shown import duration, offset
+from shipper.errors import StoreBusy
 from shipper.record.times import from_ns, to_ns
 from shipper.search import kql
 from shipper.search.expression import Equals, Not
@@ -170,6 +171,23 @@ async def test_a_hole_where_the_silent_service_runs() -> None:
     assert [hole["host"] for hole in told["holes"]] == ["host-mail"]
     assert told["verdict"]["state"] == "incomplete"
     assert "where mail runs, which is silent here" in told["verdict"]["reasons"][0]
+
+
+class _AwayAtTheEnd(MemoryReader):
+    """A store that goes away when it is asked where a silent service runs."""
+
+    async def search(self, query: Query) -> Page:
+        if query.app == "mail":
+            raise StoreBusy("connection refused")
+        return await super().search(query)
+
+
+async def test_a_store_that_goes_away_takes_only_what_was_not_yet_told() -> None:
+    reader = _AwayAtTheEnd(*visits(30, "orders", "mail"), *visit(50, "r-1", 5, "orders"))
+    told = (await tell(reader)).json()
+    assert (len(told["records"]), [one["service"] for one in told["silent"]]) == (2, ["mail"])
+    assert told["verdict"]["state"] == "possibly incomplete"
+    assert "the ledger could not be read: connection refused" in told["verdict"]["reasons"]
 
 
 async def test_stories_of_one_entry_point_learn_once_a_minute_but_never_from_themselves() -> None:

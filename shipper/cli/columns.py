@@ -105,7 +105,7 @@ class Columns:
     def _text(self, record: Mapping[str, Any], name: str) -> str:
         value = value_of(record, name)
         if name == "time":
-            time = fit(one_line(value or "")[:23].replace("T", " "), 23)
+            time = fit(one_line(value or "")[:23].replace("T", " ").removesuffix("Z"), 23)
             return time[11:] if self._clock_only else time
         if value is None or value == "":
             return "-"

@@ -86,12 +86,6 @@ def _path(options: argparse.Namespace) -> Path:
     return Path(path)
 
 
-def _known(path: Path) -> "list[Token]":
-    from shipper.api.access import tokens
-
-    return tokens.read(path) if path.exists() else []
-
-
 def _create(options: argparse.Namespace) -> int:
     from shipper.api.access import tokens
     from shipper.errors import ConfigError
@@ -117,11 +111,12 @@ def _create(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from shipper.api.access import tokens
     from shipper.record.times import from_ns
 
     path, now = _path(options), time.time_ns()
     rows = [("NAME", "SCOPES", "APPS", "CREATED", "EXPIRES")]
-    for one in _known(path):
+    for one in tokens.read(path):
         created = "-" if one.created is None else from_ns(one.created)[:10]
         expires = "never" if one.expires is None else from_ns(one.expires)[:19] + "Z"
         state = f"{expires} (expired)" if one.expired(now) else expires

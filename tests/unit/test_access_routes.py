@@ -65,7 +65,8 @@ async def test_strangers_are_refused_everywhere(app: FastAPI, headers: Headers) 
         for link in asked:
             answer = await somebody.get(link, headers=httpx.Headers(headers))
             assert answer.status_code == 401, link
-            assert answer.json()["error"]["message"]
+            said = answer.json()["error"]["message"]
+            assert ("who asks?" in said) is ("authorization" not in httpx.Headers(headers)), "was a token seen at all"
             assert answer.json()["error"]["position"] is None
             assert answer.headers["www-authenticate"].startswith("Bearer")
             assert answer.headers["x-content-type-options"] == "nosniff"

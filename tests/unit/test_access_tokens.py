@@ -41,6 +41,7 @@ def _command(*arguments: str) -> Callable[[Path], int]:
 
 def test_create_list_revoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "deep" / "tokens.json"
+    assert _command("list")(path) == 2  # a file that is not there is not one without tokens
     assert _command("create", "shop", "--scope", "tail", "--app", "/shop/*", "--expires", "90d")(path) == 0
     text = capsys.readouterr().out.strip()
     assert text.startswith("shp_")

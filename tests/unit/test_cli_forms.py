@@ -115,6 +115,13 @@ def test_a_caret_never_leaves_the_query(query: str, place: int) -> None:
         assert lines == ["query: wrong"]
 
 
+def test_a_time_of_whole_seconds_is_as_wide_and_ends_like_all_others() -> None:
+    line = Columns(Style(), columns=("time", "message")).lines({"@timestamp": "2026-11-22T14:30:00Z", "message": "x"})[
+        0
+    ]
+    assert line == "2026-11-22 14:30:00     x"
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [

@@ -26,6 +26,8 @@ from shipper.api.errors import answer, wants_page
 #: Nothing is ever sent to us but the login form.
 MOST_BODY: Final = 2**20
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="shipper"'}
+_NOBODY: Final = "who asks? send a token: Authorization: Bearer shp_…"
+_UNKNOWN: Final = "this token is not known here: wrong, revoked or expired (Authorization: Bearer shp_…, once)"
 CALLER: Final = "shipper.caller"
 ASKING: Final = "shipper.asking"
 
@@ -143,7 +145,8 @@ class _Question:
             return answer(request, _not_ours())
         if request.method in ("GET", "HEAD") and self._entrance.tokens and wants_page(request):
             return RedirectResponse(f"/login?next={quote(_back(self._scope), safe='')}", 303)
-        return answer(request, HTTPException(401, "who asks? send a token: Authorization: Bearer shp_…", _CHALLENGE))
+        why = _UNKNOWN if "authorization" in request.headers else _NOBODY
+        return answer(request, HTTPException(401, why, _CHALLENGE))
 
     def _heard(self, send: Send) -> Callable[[Message], Any]:
         async def hear(message: Message) -> None:

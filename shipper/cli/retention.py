@@ -91,11 +91,11 @@ def _retention(options: argparse.Namespace) -> int:
 
 
 async def _tell(loaded: "Config", options: argparse.Namespace) -> int:
-    from shipper.cli.retention_shown import history_lines
+    from shipper.cli.retention_shown import history_lines, say
 
     async with loaded.store.keeper(loaded.cluster) as keeper:
         for line in history_lines(await keeper.history(_MOST_HISTORY), as_json=options.json):
-            print(line)
+            say(line)
     return 0
 
 
@@ -154,7 +154,17 @@ class _Work:
         self._show = show
 
     async def do(self, removal: "Removal", day: "StoredDay") -> None:
-        """Make one removal; nothing is said of a day that has nothing to delete."""
+        """Make one removal; one day that cannot be read now does not keep the others. StoreBusy when none can."""
+        from shipper.errors import StoreBusy
+
+        try:
+            await self._do(removal, day)
+        except StoreBusy as busy:
+            await self._keeper.days()
+            self._show.kept(removal, f"not now: {busy}")
+
+    async def _do(self, removal: "Removal", day: "StoredDay") -> None:
+        """Make it; nothing is said of a day that has nothing to delete."""
         from shipper.search.retention import still_written
 
         kept = still_written(await self._keeper.written_at(removal.day), time.time_ns(), self._late_hours)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from shipper.cli.ledger import bytes_in_words
 from shipper.cli.terminal import count as counted
 from shipper.cli.terminal import one_line
+from shipper.deploy.lines import write
 from shipper.record.times import from_ns
 from shipper.search.retention import Deletion, Removal, Retention
 
@@ -48,7 +49,7 @@ class Lines:
         done = "would go" if self.dry_run else "deleted"
         known = "" if size is None else f", {bytes_in_words(size)}"
         takes = "" if removal.whole or not self.dry_run else self._takes(count)
-        print(f"{removal.day}  {done}: {_what(removal)}, {counted(count, 'record')}{known}{takes}", flush=True)
+        say(f"{removal.day}  {done}: {_what(removal)}, {counted(count, 'record')}{known}{takes}")
 
     def kept(self, removal: Removal, why: str) -> None:
         """Tell what stays although it is old, and why."""
@@ -56,7 +57,7 @@ class Lines:
         if self._json:
             self._print_json(removal, records=0, bytes=None, deleted=False, kept=why)
         else:
-            print(f"{removal.day}  kept: {_what(removal)}: {one_line(why)}", flush=True)
+            say(f"{removal.day}  kept: {_what(removal)}: {one_line(why)}")
 
     def warn(self, text: str) -> None:
         """Tell what went wrong and is no reason to stop."""
@@ -74,7 +75,7 @@ class Lines:
         whole = f"{self._days} of {counted(days, 'day')} ({bytes_in_words(self._bytes)})"
         takes = self._takes(self._single) if self.dry_run else ""
         stays = f"; {counted(self._kept, 'removal')} put off" if self._kept else ""
-        print(f"{kept}{other}; {counted(self._records, 'record')} {done}, with them {whole}{takes}{stays}")
+        say(f"{kept}{other}; {counted(self._records, 'record')} {done}, with them {whole}{takes}{stays}")
 
     def _takes(self, records: int) -> str:
         """Say how long single records take at the rate that is set."""
@@ -84,7 +85,12 @@ class Lines:
         return f", about {minutes:,} min at {self._rate:,} records a second"
 
     def _print_json(self, removal: Removal, **values: Any) -> None:
-        print(json.dumps(_named(removal) | values), flush=True)
+        say(json.dumps(_named(removal) | values))
+
+
+def say(text: str) -> None:
+    """Tell a line. That nobody reads any more (`| head`) ends no deletion."""
+    write(sys.stdout, f"{text}\n")
 
 
 def history_lines(deletions: Iterable[Deletion], *, as_json: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import json
 import sys
 import time
@@ -86,15 +87,17 @@ def _usage(options: argparse.Namespace) -> int:
     from shipper import config
     from shipper.cli import usage_shown
     from shipper.cli.terminal import style_of
+    from shipper.deploy.lines import write
 
     found = asyncio.run(look(config.load(options.config), options.by, options.days, time.time_ns()))
     if options.json:
-        print(json.dumps(usage_shown.document(found)))
+        write(sys.stdout, f"{json.dumps(usage_shown.document(found))}\n")
     elif options.csv:
-        usage_shown.write_csv(found, sys.stdout)
+        usage_shown.write_csv(found, rows := io.StringIO())
+        write(sys.stdout, rows.getvalue())
     else:
         for line in usage_shown.lines(found, style_of(sys.stdout)):
-            print(line)
+            write(sys.stdout, f"{line}\n")
     return 0 if found.stored else 1
 
 

@@ -57,21 +57,23 @@ class ElasticsearchKeeper:
         await self._server.close()
 
     async def days(self) -> list[StoredDay]:
-        """Return the days that there are, closed ones too."""
+        """Return the days that there are, those too that are closed or cannot be read now."""
         return await self._days("logs-mesos")
 
     async def _days(self, kind: str) -> list[StoredDay]:
         prefix = f"{kind}.{self._cluster}-"
+        # Figures are not told of an index that is red.
+        names = await self._server.ask("GET", f"/{prefix}*/_settings/index.uuid?expand_wildcards=open,closed")
         target = f"/{prefix}*/_stats/docs,store?forbid_closed_indices=false&expand_wildcards=open,closed"
         answer = await self._server.ask("GET", target)
         found = answer["indices"] if answer else {}
+        figures = {
+            name: (one["primaries"].get("docs", {}), one["total"].get("store", {})) for name, one in found.items()
+        }
         return [
-            StoredDay(
-                name.removeprefix(prefix),
-                found[name]["primaries"].get("docs", {}).get("count", 0),
-                found[name]["total"].get("store", {}).get("size_in_bytes", 0),
-            )
-            for name in sorted(found)
+            StoredDay(name.removeprefix(prefix), docs.get("count", 0), store.get("size_in_bytes", 0))
+            for name in sorted(names or {})
+            for docs, store in (figures.get(name, ({}, {})),)
             # Somebody else's index may bear our prefix, and one of any name an alias that does.
             if name.startswith(prefix) and is_day(name.removeprefix(prefix))
         ]

@@ -29,7 +29,7 @@ def reason(error: Any) -> str:
     if error.get("type") == "search_phase_execution_exception" and isinstance(roots, list) and roots:
         return reason(roots[0])  # "all shards failed" says nothing
     cause = error.get("caused_by")
-    parts = [str(error.get("type", "error")), str(error.get("reason", ""))]
+    parts = [str(error.get("type", "error")), str(error.get("reason") or "")]
     if isinstance(cause, dict) and cause.get("reason"):
         parts.append(str(cause["reason"]))
     return _line(": ".join(part for part in parts if part))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from shipper.cli import main
 from shipper.record.times import day, from_ns
 from shipper.search.retention import Removal
 from shipper.stores import _elasticsearch_retention
@@ -47,6 +48,38 @@ async def test_copies_that_people_made_are_no_days(elasticsearch_9: str) -> None
         await keeper.forget(NOON)
     for name in copies:
         assert http("DELETE", f"{elasticsearch_9}/{name}")["acknowledged"]
+
+
+def test_a_day_that_cannot_be_read_does_not_keep_the_others(
+    elasticsearch_9: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = settings(elasticsearch_9)
+    old, today = record(1, at=NOON - 10 * DAY_NS), record(2)
+
+    async def fill() -> None:
+        async with made.build("reddays") as store:
+            await put_all(store, [old, today])
+
+    async def days() -> list[tuple[str, int]]:
+        async with made.keeper("reddays") as keeper:
+            return [(found.day, found.records) for found in await keeper.days()]
+
+    asyncio.run(fill())
+    red = day(from_ns(NOON - 11 * DAY_NS))
+    nowhere = {"settings": {"index.routing.allocation.require._name": "nobody", "number_of_replicas": 0}}
+    http("PUT", f"{elasticsearch_9}/logs-mesos.reddays-{red}?wait_for_active_shards=0", nowhere)
+    http("POST", f"{elasticsearch_9}/logs-mesos.reddays-{old.day},logs-mesos.reddays-{today.day}/_refresh")
+    config = tmp_path / "shipper.yaml"
+    config.write_text(yaml.safe_dump({"cluster": "reddays", "store": made.model_dump()}))
+    try:
+        assert asyncio.run(days()) == [(red, 0), (old.day, 1), (today.day, 1)]
+        assert main(["retention", "--config", str(config), "--late", "0", "--days", "9"]) == 0
+        kept, deleted, _ = capsys.readouterr().out.splitlines()
+        assert kept.startswith(f"{red}  kept: all: not now: Elasticsearch at ")
+        assert deleted.startswith(f"{old.day}  deleted: all, 1 record")
+        assert asyncio.run(days()) == [(red, 0), (today.day, 1)]
+    finally:
+        http("DELETE", f"{elasticsearch_9}/logs-mesos.reddays-{red}")
 
 
 async def test_single_records_go_in_small_requests_with_pauses(

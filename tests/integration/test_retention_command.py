@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -116,6 +117,18 @@ async def test_without_marathon_whole_days_go(store: Config) -> None:
     assert first.startswith(f"{ago(50)}  deleted: all, 1 record, ")
     assert last.startswith("45 days kept; 1 record deleted, with them 1 of 4 days (")
     assert 509 not in await kept(store)
+
+
+async def test_it_deletes_all_the_same_when_nobody_reads_on(store: Config) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = [sys.executable, "-m", "shipper", "retention", "--config", configuration(store), "--late", "0"]
+    process = await asyncio.create_subprocess_exec(*argv, stdout=writing, stderr=asyncio.subprocess.PIPE)
+    os.close(writing)
+    async with asyncio.timeout(120):
+        _, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert {509, 401, 402} & set(await kept(store)) == set()
 
 
 async def test_a_marathon_that_does_not_say_what_apps_want_stops_it(store: Config) -> None:

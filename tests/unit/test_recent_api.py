@@ -101,6 +101,19 @@ async def test_searches_context_and_pages_from_the_recent_copy(tmp_path: Path) -
         assert (await asking.get("/api/v1/requests/unknown")).json()["verdict"]["state"] == "incomplete"
 
 
+async def test_a_page_from_the_recent_copy_asks_the_store_for_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    store = busy()
+    for name in ("counts", "ledger", "reports"):
+        monkeypatch.setattr(store, name, hang)
+    async with copy(tmp_path, request_story("r-1")) as own, client(web(store, own)) as asking, asyncio.timeout(20):
+        assert "from recent copies" in (await asking.get("/", headers={"Accept": "text/html"})).text
+
+
 async def test_a_store_that_goes_away_in_the_middle_of_a_story(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryReader(*request_story("r-1"))
 

@@ -44,7 +44,9 @@ async def search(asking: Asking, request: Request) -> Response:
     shown = _shown(asked, query, page) | {"rows": rows(page.records, asking.kibana, lazy), "lazy": lazy}
     if only_rows:
         return render("_more.html", **shown)
-    above = await overview(asking, typed, asked, query) if asked.cursor is None and page.records else None
+    # A store that does not answer is not asked for more: whoever looks now waits for nothing.
+    first = asked.cursor is None and page.records and page.source == "store"
+    above = await overview(asking, typed, asked, query) if first else None
     return render(
         "search.html",
         request=request,

@@ -15,6 +15,7 @@ from tests.servers import ROOT, debian, elasticsearch
 from tests.servers import docker as docker_daemon
 from tests.servers.available import require, require_docker, require_elasticsearch, require_node
 from tests.servers.docker import Docker
+from tests.servers.reading import read_whole
 
 #: Where tests keep their files when there is room: on a slow disk each waits for what the others write.
 MEMORY = Path("/dev/shm")
@@ -40,6 +41,12 @@ def _has_room(path: Path) -> bool:
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         return False
     return not os.statvfs(path).f_flag & os.ST_NOEXEC and shutil.disk_usage(path).free > ENOUGH_BYTES
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files without a test that runs alone when those are asked for: most of the time is their import."""
+    asked = config.getoption("markexpr") == "alone" and collection_path.suffix == ".py"
+    return True if asked and b"mark.alone" not in collection_path.read_bytes() else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -93,7 +100,9 @@ def nginx() -> str:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of Chromium; call it with --headless --no-sandbox and a --user-data-dir of the test's own."""
-    return require("chromium")
+    path = require("chromium")
+    read_whole(debian.TREE / debian.PROGRAMS["chromium"].binary)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import psutil
 
 from tests.servers import debian
 from tests.servers.process import START_SECONDS, Process, wait_until
+from tests.servers.reading import read_whole
 
 IMAGE = "shipper-test:1"
 # One command at most; a container that needs longer to start is a failure.
@@ -82,6 +83,7 @@ class Docker:
     def start(self) -> None:
         """Start the daemon and return when it answers; the image is there then."""
         folder = self.directory
+        read_whole(*(debian.TREE / "usr" / place for place in ("sbin/dockerd", "bin/containerd", "bin/docker")))
         argv = [self._dockerd, "--data-root", f"{folder}/root", "--exec-root", f"{folder}/exec"]
         argv += ["--pidfile", f"{folder}/pid", "--host", self.host, *OPTIONS]
         self.process = Process(argv, log=folder / "dockerd.log")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.servers import CACHE, debian, java
 from tests.servers.process import START_SECONDS, Process, free_port
+from tests.servers.reading import read_whole
 
 # Each version and the oldest Java it runs on.
 VERSIONS = {"8.19.9": 17, "9.2.0": 21}
@@ -142,6 +143,9 @@ class Elasticsearch:
         if self.user:
             for path in (self.directory, *self.config.rglob("*"), *self.directory.iterdir()):
                 shutil.chown(path, self.user, pwd.getpwnam(self.user).pw_gid)
+        read_whole(
+            self.home / "lib", self.home / "modules", self.java / "lib" / "modules", self.java / "lib" / "server"
+        )
         argv = [str(self.home / "bin" / "elasticsearch")]
         for key, value in self.settings.items():
             argv += ["-E", f"{key}={value}"]

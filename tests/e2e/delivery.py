@@ -99,7 +99,9 @@ def documents_in_sqlite(folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted(folder.rglob("records-*.db")):
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            found += [orjson.loads(row[0]) for row in database.execute("SELECT document FROM records")]
+            # A file is there a moment before its tables.
+            if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'records'").fetchone():
+                found += [orjson.loads(row[0]) for row in database.execute("SELECT document FROM records")]
     return found
 
 

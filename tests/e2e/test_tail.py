@@ -190,7 +190,7 @@ def test_the_command_in_scripts(run_dir: Path) -> None:
         said = tail(shipper, "record", "--back", "3", "--count", "2", "--raw")
         assert (said.returncode, said.stdout, said.stderr) == (0, "record 1\nrecord 2\n", "")
         said = tail(shipper, "nothing such", "--for", "0.2")
-        assert (said.returncode, said.stdout, said.stderr) == (1, "", "")
+        assert (said.returncode, said.stdout, said.stderr) == (1, "", "no record matched\n")
         said = tail(shipper, "--back", "1", "--for", "0.5")
         assert (said.returncode, "record 3" in said.stdout) == (0, True)
         said = tail(shipper, "(((", "--for", "5")

@@ -18,7 +18,8 @@ FIELDS = (
     "orchestrator.resource.name", "marathon.app.version",
 )  # fmt: skip
 
-#: Says who it is, then writes for ever; what was written is noted after it.
+#: Says who it is, then writes for ever; what was written is noted after it. When its processes are killed one by one,
+#: `logger` may be killed before the shell is: that line was not written.
 _WRITER = """\
 trap 'exit 0' TERM
 cd "$MESOS_SANDBOX" && echo "$MARATHON_APP_ID $MARATHON_APP_VERSION $HOST" > itself
@@ -26,8 +27,7 @@ number=0
 while :; do
   number=$((number + 1))
   if [ $((number % @every@)) = 0 ]; then priority=user.warning; else priority=user.info; fi
-  @write@
-  echo "$number" >> written
+  @write@ && echo "$number" >> written
   sleep @pause@
 done
 """

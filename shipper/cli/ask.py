@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from shipper.cli.http import Limited, Server
 from shipper.cli.output import Output, output_of
-from shipper.cli.terminal import cells, one_line
+from shipper.cli.terminal import cells, nobody_reads, one_line
 from shipper.cli.waiting import Waiting
 from shipper.errors import ConfigError, QueryError, ShipperError
 
@@ -211,19 +211,14 @@ def run(ask: Ask, options: argparse.Namespace) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         if not out.paged:
-            _nobody_reads()  # that is no error
+            nobody_reads()  # that is no error
         return 0
     except QueryError as error:
         raise pointed(in_options(error), getattr(options, "query", None)) from None
     except OSError as error:  # those of a source are errors of ours already
-        _nobody_reads()
+        nobody_reads()
         raise ShipperError(f"the answer cannot be written: {error.strerror}") from None
     return code
-
-
-def _nobody_reads() -> None:
-    """Let what is not written yet go nowhere: Python would complain about it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def in_options(error: QueryError) -> QueryError:

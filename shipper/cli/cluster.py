@@ -94,7 +94,9 @@ def _to_a_reader(ask: "Ask", options: argparse.Namespace) -> int:
         code = asyncio.run(ask(options, _settings(options)))
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from shipper.cli.terminal import nobody_reads
+
+        nobody_reads()
         return 0
     return code
 

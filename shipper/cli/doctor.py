@@ -65,7 +65,9 @@ def _host(options: argparse.Namespace) -> int:
             for line in [_json(finding)] if options.json else _lines(finding, colour=_colours()):
                 print(line, flush=True)
     except BrokenPipeError:  # `| head`: nobody reads the rest, and Python must not complain at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from shipper.cli.terminal import nobody_reads
+
+        nobody_reads()
     return exit_code(findings)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -112,3 +113,8 @@ def message_lines(text: object, style: Style, indent: int) -> list[str]:
 def second(text: str) -> str:
     """Return a time to the second: 2026-11-22 14:00:05."""
     return one_line(text)[:19].replace("T", " ")
+
+
+def nobody_reads() -> None:
+    """Let what is not written yet to stdout go nowhere: Python would complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
